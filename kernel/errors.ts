@@ -1,0 +1,76 @@
+/**
+ * Every error a caller can meet over HTTP or on the command line, in one table: code, status, sentence.
+ * Codes are `TP_<ROOM>_<FAULT>` and are never reused. The reference (docs/errors.md) is tested against this table.
+ */
+export const errorTable = {
+  TP_KERNEL_NOT_FOUND: [404, 'There is no such route.'],
+  TP_KERNEL_METHOD: [405, 'This route does not answer that method.'],
+  TP_KERNEL_CONTENT_TYPE: [415, 'The body must be JSON (application/json).'],
+  TP_KERNEL_BODY_TOO_LARGE: [413, 'The body is larger than this route accepts.'],
+  TP_KERNEL_BAD_JSON: [400, 'The body is not valid JSON.'],
+  TP_KERNEL_INVALID: [400, 'The request does not have the expected shape.'],
+  TP_KERNEL_UNAUTHORISED: [401, 'A valid token is required.'],
+  TP_KERNEL_FORBIDDEN: [403, 'This token may not do that.'],
+  TP_KERNEL_HOST: [403, 'The Host header names another server.'],
+  TP_KERNEL_ORIGIN: [403, 'Requests from that origin are not allowed.'],
+  TP_KERNEL_RATE_LIMITED: [429, 'Too many requests; try again later.'],
+  TP_KERNEL_INTERNAL: [500, 'Something went wrong on our side; the log has the details.'],
+  TP_KERNEL_CONFIG: [500, 'The configuration has faults.'],
+  TP_RELAY_KEY: [404, 'There is no such TURN key.'],
+  TP_RELAY_TTL: [400, 'ttl must be a whole number of seconds from 1 to 172800.'],
+  TP_RELAY_LIMITS: [400, 'The limits asked for are above what this app allows.'],
+  TP_RELAY_START: [500, 'The relay could not start.'],
+  TP_COLLECTOR_STORE_UNAVAILABLE: [
+    503,
+    'The store cannot be reached; nothing of this request was kept. Try again later.',
+  ],
+  TP_COLLECTOR_STORE_LOCKED: [500, 'The data directory is in use by another service.'],
+  TP_COLLECTOR_STORE_MISSING: [500, 'The embedded store is not available here; give a server with --clickhouse URL.'],
+  TP_COLLECTOR_STORE_START: [500, 'The embedded store did not start.'],
+  TP_COLLECTOR_CALL: [404, 'There is no such call.'],
+  TP_BILLING_PERIOD: [400, 'The period must be a month such as 2026-11.'],
+  TP_BILLING_RATE_CARD: [404, 'There is no such rate card.'],
+  TP_BILLING_PARAMETER: [400, 'A model parameter is unknown or out of range.'],
+  TP_CLI_USAGE: [400, 'The command line is not understood.'],
+} as const satisfies Record<string, readonly [status: number, message: string]>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export interface Issue {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** The one error shape of the HTTP side. */
+export interface ErrorBody {
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly issues?: readonly Issue[] };
+}
+
+/** An error with a stable code. `detail` replaces the table's sentence where something more exact is known. */
+export class TurnpikeError extends Error {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly issues: readonly Issue[];
+  constructor(code: ErrorCode, detail?: string, options: { issues?: readonly Issue[]; cause?: unknown } = {}) {
+    const [status, message] = errorTable[code];
+    super(detail ?? message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'TurnpikeError';
+    this.code = code;
+    this.status = status;
+    this.issues = options.issues ?? [];
+  }
+  toBody(): ErrorBody {
+    return {
+      error: {
+        code: this.code,
+        message: this.message,
+        ...(this.issues.length > 0 ? { issues: this.issues } : {}),
+      },
+    };
+  }
+}
+
+/** The faults of a zod check as path and sentence, ready for an error body. */
+export function issuesOf(error: { issues: readonly { path: readonly PropertyKey[]; message: string }[] }): Issue[] {
+  return error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message }));
+}

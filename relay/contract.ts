@@ -1,0 +1,100 @@
+/**
+ * The relay's door: what it says to the rest of Turnpike, and what it accepts from it. Schemas and types, no behaviour.
+ */
+import { z } from 'zod';
+import { u64 } from '../kernel/bytes.ts';
+
+/** Name given by an operator or an app: ≤ 64 UTF-8 bytes, no control characters. */
+export const shortName = z
+  .string()
+  .refine((text) => Buffer.byteLength(text) <= 64, 'must be at most 64 UTF-8 bytes')
+  // eslint-disable-next-line no-control-regex
+  .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not contain control characters');
+
+export const peerClassNames = ['internet', 'own_relay', 'sfu'] as const;
+
+const classTotals = z.strictObject({
+  client_rx_bytes: u64,
+  client_tx_bytes: u64,
+  peer_rx_bytes: u64,
+  peer_tx_bytes: u64,
+  client_rx_packets: u64,
+  client_tx_packets: u64,
+  peer_rx_packets: u64,
+  peer_tx_packets: u64,
+});
+
+/**
+ * One reading of one allocation's cumulative counters. Identity is (server_id, boot_id, allocation_id, seq): sending it
+ * again is harmless. Bytes are those of relayed frames as handed to the socket: client side with ChannelData or
+ * Data/Send framing (TCP/TLS: the TURN stream), peer side raw. `egress` = bytes sent to the client =
+ * Σ classes.client_tx_bytes + client_control_tx_bytes.
+ */
+export const usageRecord = z.strictObject({
+  server_id: shortName.min(1),
+  boot_id: z.uuid(),
+  allocation_id: z.uuid(),
+  seq: z.int().nonnegative(),
+  /** Unix milliseconds at which the counters were read. */
+  window_end: z.int().positive(),
+  app_id: shortName.min(1),
+  key_id: shortName.min(1),
+  custom_id: shortName,
+  call_id: shortName,
+  participant_id: shortName,
+  transport: z.enum(['udp', 'tcp', 'tls']),
+  client_family: z.union([z.literal(4), z.literal(6)]),
+  relay_family: z.union([z.literal(4), z.literal(6)]),
+  /** Whether this is the allocation's last reading. */
+  final: z.boolean(),
+  client_control_tx_bytes: u64,
+  classes: z.strictObject({ internet: classTotals, own_relay: classTotals, sfu: classTotals }),
+});
+export type UsageRecord = z.output<typeof usageRecord>;
+
+/** POST /v1/usage */
+export const usageBatch = z.strictObject({ records: z.array(usageRecord).min(1).max(1000) });
+export type UsageBatch = z.output<typeof usageBatch>;
+
+/** Seconds a credential may live: 1 s to 48 h. */
+export const MAX_TTL_SECONDS = 172_800;
+export const DEFAULT_TTL_SECONDS = 3_600;
+
+/** Limits that ride in a credential. */
+export const credentialLimits = z.strictObject({
+  allocations: z.int().positive().max(10_000).optional(),
+  bytes: u64.optional(),
+  packetsPerSecond: z.int().positive().max(10_000_000).optional(),
+  bitsPerSecond: z.int().positive().max(1_000_000_000_000).optional(),
+});
+export type CredentialLimits = z.output<typeof credentialLimits>;
+
+/** POST …/credentials/generate-ice-servers */
+export const generateRequest = z.object({
+  ttl: z.int().min(1).max(MAX_TTL_SECONDS).default(DEFAULT_TTL_SECONDS),
+  customIdentifier: shortName.optional(),
+  call: shortName.optional(),
+  participant: shortName.optional(),
+  limits: credentialLimits.optional(),
+});
+export type GenerateRequest = z.output<typeof generateRequest>;
+
+export interface IceServer {
+  readonly urls: readonly string[];
+  readonly username?: string;
+  readonly credential?: string;
+}
+
+export interface IceServersAnswer {
+  readonly iceServers: readonly IceServer[];
+  /** Where and with which token a client reports its getStats. */
+  readonly reporting: { readonly url: string; readonly token: string };
+}
+
+/** What a sealed username carries, readable only by relays that hold the key's secret. */
+export interface CredentialClaims {
+  readonly customId: string;
+  readonly call: string;
+  readonly participant: string;
+  readonly limits: CredentialLimits;
+}
