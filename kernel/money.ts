@@ -1,5 +1,5 @@
 /** Money is decimal, never a float. One currency per statement; rounding happens only where a statement line is written. */
-import Big from 'big.js';
+import { Big } from 'big.js';
 import { z } from 'zod';
 
 export type Money = Big;
