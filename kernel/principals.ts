@@ -1,0 +1,77 @@
+/** Who is calling: every token becomes one principal, and every route says which principals it answers. */
+import { createHash } from 'node:crypto';
+import { secretsEqual } from './bytes.ts';
+import type { Clock } from './clock.ts';
+import { verifyReportToken } from './report-token.ts';
+import type { ReportClaims } from './report-token.ts';
+
+/** A TURN key: the secrets under which its credentials are signed; the first one signs, all of them verify. */
+export interface KeySettings {
+  readonly id: string;
+  readonly secrets: readonly string[];
+}
+
+/** One tenant. `tokenHashes` are SHA-256 in hex: the tokens themselves are not kept. */
+export interface AppSettings {
+  readonly id: string;
+  readonly tokenHashes: readonly string[];
+  readonly keys: readonly KeySettings[];
+  /** Origins whose pages may report; `*` is any. */
+  readonly origins: readonly string[];
+}
+
+export type Principal =
+  | { readonly kind: 'app'; readonly app: string }
+  | { readonly kind: 'report'; readonly claims: ReportClaims }
+  | { readonly kind: 'relay' }
+  | { readonly kind: 'source' }
+  | { readonly kind: 'operator' };
+export type PrincipalKind = Principal['kind'];
+
+export interface Authority {
+  readonly apps: readonly AppSettings[];
+  /** The principal that this token proves, if any. Takes the same steps for every token. */
+  authenticate(token: string): Principal | undefined;
+  app(id: string): AppSettings | undefined;
+  key(keyId: string): { readonly app: AppSettings; readonly key: KeySettings } | undefined;
+}
+
+export interface AuthoritySettings {
+  readonly apps: readonly AppSettings[];
+  /** SHA-256 in hex of the service's own tokens. */
+  readonly relayTokenHash: string;
+  readonly sourceTokenHash: string;
+  readonly operatorTokenHash: string;
+}
+
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+export function createAuthority(settings: AuthoritySettings, clock: Clock): Authority {
+  const keys = new Map(settings.apps.flatMap((app) => app.keys.map((key) => [key.id, { app, key }] as const)));
+  const apps = new Map(settings.apps.map((app) => [app.id, app]));
+  const fixed: readonly (readonly [string, Principal])[] = [
+    ...settings.apps.flatMap((app) => app.tokenHashes.map((hash) => [hash, { kind: 'app', app: app.id }] as const)),
+    [settings.relayTokenHash, { kind: 'relay' }],
+    [settings.sourceTokenHash, { kind: 'source' }],
+    [settings.operatorTokenHash, { kind: 'operator' }],
+  ];
+  return {
+    apps: settings.apps,
+    app: (id) => apps.get(id),
+    key: (keyId) => keys.get(keyId),
+    authenticate(token) {
+      const presented = hashToken(token);
+      let found: Principal | undefined;
+      for (const [hash, principal] of fixed) if (secretsEqual(hash, presented)) found = principal;
+      if (found !== undefined) return found;
+      const secretsOf = (keyId: string) => {
+        const entry = keys.get(keyId);
+        return entry && { app: entry.app.id, secrets: entry.key.secrets };
+      };
+      const claims = verifyReportToken(token, secretsOf, clock.now());
+      return claims && { kind: 'report', claims };
+    },
+  };
+}
