@@ -1,0 +1,90 @@
+/**
+ * Which peers an allocation may reach, and under which class their bytes are counted. The default refuses everything
+ * that is not the public Internet, so that a relay is never a way into the network it stands in.
+ */
+import { cidrContains, formatAddress, parseAddress, parseCidr } from '../../kernel/address.ts';
+import type { Cidr, Endpoint } from '../../kernel/address.ts';
+import type { PeerClass, PeerPolicy } from '../planes/plane.ts';
+import { deniedRanges } from './denied-ranges.ts';
+import { embeddedIpv4 } from './embedded-ipv4.ts';
+
+export interface PeerPolicyOptions {
+  /** Every address of this relay (listening, relay and external), in any spelling. */
+  readonly ownAddresses: readonly string[];
+  /** Ranges for which the default deny list, the port rule and the rule for own addresses are lifted (`--allow-peer`). */
+  readonly allow: readonly Cidr[];
+  /** Ranges refused beside the default ones. They win over `allow` and `sfuRanges`. */
+  readonly deny?: readonly Cidr[];
+  /** Ranges of the operator's SFUs: allowed, whatever they are, and counted under `sfu`. */
+  readonly sfuRanges: readonly Cidr[];
+  /** Who may reach whom inside this relay: allocations of the same app, of any app, or nobody. */
+  readonly hairpin: 'app' | 'any' | 'none';
+  /** Lowest peer port outside `allow` and `sfuRanges` (default 1024: no well-known service is a WebRTC peer). */
+  readonly minPeerPort?: number;
+}
+
+export const DEFAULT_MIN_PEER_PORT = 1024;
+
+const defaultDenied: readonly Cidr[] = deniedRanges.map(({ range }) => {
+  const parsed = parseCidr(range);
+  if (parsed === undefined) throw new RangeError(`malformed range in the deny list: ${range}`);
+  return parsed;
+});
+
+const within = (ranges: readonly Cidr[], address: Uint8Array): boolean =>
+  ranges.some((range) => cidrContains(range, address));
+
+/** What an address is, apart from its port. `lifted` = an operator's range covers it in every reading. */
+type Standing = 'denied' | 'own' | 'open' | 'lifted' | 'sfu';
+
+/**
+ * Judges an address under all its readings: as it is written, and as every IPv4 address it could stand for. It is
+ * refused as soon as one reading is, unless an operator's range covers that very reading: allowing 10.0.0.0/8 does
+ * not open 2002:a00::/24, and allowing 2002::/16 does not open 10.0.0.0/8.
+ */
+export function createPeerPolicy(options: PeerPolicyOptions): PeerPolicy {
+  const { allow, deny = [], sfuRanges, hairpin, minPeerPort = DEFAULT_MIN_PEER_PORT } = options;
+  const own = new Set(options.ownAddresses.map(canonical));
+
+  const standingOfReading = (reading: Uint8Array): Standing => {
+    if (within(deny, reading)) return 'denied';
+    if (within(sfuRanges, reading)) return 'sfu';
+    if (within(allow, reading)) return 'lifted';
+    if (own.has(formatAddress(reading))) return 'own';
+    return within(defaultDenied, reading) ? 'denied' : 'open';
+  };
+
+  const standingOf = (address: string): Standing => {
+    const bytes = parseAddress(address);
+    if (bytes === undefined) return 'denied';
+    const literal = standingOfReading(bytes);
+    const embedded = embeddedIpv4(bytes).map(standingOfReading);
+    if (literal === 'denied' || embedded.includes('denied')) return 'denied';
+    // An own address in disguise is never the address of an allocation, so nothing there may be reached.
+    if (embedded.includes('own')) return 'denied';
+    if (literal !== 'open' || embedded.includes('open')) return literal;
+    return embedded[0] ?? 'open';
+  };
+
+  return {
+    hairpin,
+    judge: ({ address, port }: Endpoint): PeerClass | 'denied' => {
+      if (!Number.isInteger(port) || port < 1 || port > 65_535) return 'denied';
+      const standing = standingOf(address);
+      if (standing === 'own') return 'own_relay';
+      if (standing === 'sfu') return 'sfu';
+      if (standing === 'denied') return 'denied';
+      return standing === 'lifted' || port >= minPeerPort ? 'internet' : 'denied';
+    },
+    permits: (address) => {
+      const standing = standingOf(address);
+      return standing === 'own' ? hairpin !== 'none' : standing !== 'denied';
+    },
+  };
+}
+
+function canonical(address: string): string {
+  const bytes = parseAddress(address);
+  if (bytes === undefined) throw new RangeError(`not an address of this relay: ${address}`);
+  return formatAddress(bytes);
+}

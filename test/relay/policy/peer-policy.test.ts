@@ -1,0 +1,246 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { cidrContains, formatAddress, parseAddress, parseCidr } from '../../../kernel/address.ts';
+import type { Cidr } from '../../../kernel/address.ts';
+import { deniedRanges } from '../../../relay/policy/denied-ranges.ts';
+import { embeddedIpv4 } from '../../../relay/policy/embedded-ipv4.ts';
+import { createPeerPolicy } from '../../../relay/policy/peer-policy.ts';
+import type { PeerPolicyOptions } from '../../../relay/policy/peer-policy.ts';
+
+const OWN = '8.8.4.4';
+const OWN6 = '2606:4700::1';
+
+function cidr(text: string): Cidr {
+  const parsed = parseCidr(text);
+  if (parsed === undefined) throw new Error(`bad range in a test: ${text}`);
+  return parsed;
+}
+
+const policyOf = (options: Partial<PeerPolicyOptions> = {}) =>
+  createPeerPolicy({ ownAddresses: [OWN, OWN6], allow: [], sfuRanges: [], hairpin: 'app', ...options });
+
+const hex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0'));
+
+/** Every spelling under which an IPv4 address can travel inside an IPv6 one. */
+const encodings: Record<string, (v4: Uint8Array) => string> = {
+  'IPv4-mapped': (v4) => `::ffff:${v4.join('.')}`,
+  'IPv4-compatible': (v4) => `::${v4.join('.')}`,
+  'IPv4-translated': (v4) => `::ffff:0:${v4.join('.')}`,
+  NAT64: (v4) => `64:ff9b::${v4.join('.')}`,
+  'NAT64 local use, 96 bits': (v4) => `64:ff9b:1:fffe::${v4.join('.')}`,
+  'NAT64 local use, 64 bits': (v4) => {
+    const [a, b, c, d] = hex(v4);
+    return `64:ff9b:1:1:00${a}:${b}${c}:${d}00:0`;
+  },
+  'NAT64 local use, 56 bits': (v4) => {
+    const [a, b, c, d] = hex(v4);
+    return `64:ff9b:1:12${a}:00${b}:${c}${d}:0:0`;
+  },
+  'NAT64 local use, 48 bits': (v4) => {
+    const [a, b, c, d] = hex(v4);
+    return `64:ff9b:1:${a}${b}:00${c}:${d}00:0:0`;
+  },
+  '6to4': (v4) => {
+    const [a, b, c, d] = hex(v4);
+    return `2002:${a}${b}:${c}${d}::1`;
+  },
+  'Teredo client': (v4) => {
+    const [a, b, c, d] = hex(v4.map((byte) => byte ^ 0xff));
+    return `2001:0:808:808:0:1:${a}${b}:${c}${d}`;
+  },
+  'Teredo server': (v4) => {
+    const [a, b, c, d] = hex(v4);
+    return `2001:0:${a}${b}:${c}${d}:0:1:f7f7:f7f7`;
+  },
+  ISATAP: (v4) => `2606:4700:1:2:0:5efe:${v4.join('.')}`,
+  'ISATAP, universal bit': (v4) => `2606:4700:1:2:200:5efe:${v4.join('.')}`,
+};
+
+/** Transition prefixes opened by an operator, so that only the address inside is left to judge. */
+const openedPrefixes = ['64:ff9b::/96', '64:ff9b:1::/48', '2002::/16', '2001::/23'].map(cidr);
+
+/** An address of the range: its prefix, the rest at random. */
+function inside(range: Cidr): fc.Arbitrary<Uint8Array> {
+  const width = range.bytes.length;
+  return fc.uint8Array({ minLength: width, maxLength: width }).map((noise) =>
+    noise.map((byte, index) => {
+      const fixed = Math.min(8, Math.max(0, range.prefix - index * 8));
+      const mask = (0xff << (8 - fixed)) & 0xff;
+      return ((range.bytes[index] ?? 0) & mask) | (byte & ~mask & 0xff);
+    }),
+  );
+}
+
+const publicV4 = fc
+  .uint8Array({ minLength: 4, maxLength: 4 })
+  .filter((bytes) => formatAddress(bytes) !== OWN)
+  .filter((bytes) => !deniedRanges.some(({ range }) => cidrContains(cidr(range), bytes)));
+
+const port = fc.integer({ min: 1024, max: 65_535 });
+
+describe('the default peer policy', () => {
+  it.each(deniedRanges)('refuses every peer of $range: $why', ({ range }) => {
+    const policy = policyOf();
+    fc.assert(
+      fc.property(inside(cidr(range)), port, (bytes, port) => {
+        const address = formatAddress(bytes);
+        expect(policy.judge({ address, port })).toBe('denied');
+        expect(policy.permits(address)).toBe(false);
+      }),
+    );
+  });
+
+  const v4Ranges = deniedRanges.filter(({ range }) => !range.includes(':'));
+  it.each(Object.keys(encodings))(
+    'refuses every denied IPv4 range written as %s, also below an opened prefix',
+    (name) => {
+      const encode = encodings[name];
+      if (encode === undefined) throw new Error('unreachable');
+      const closed = policyOf();
+      const opened = policyOf({ allow: openedPrefixes });
+      for (const { range } of v4Ranges) {
+        fc.assert(
+          fc.property(inside(cidr(range)), port, (bytes, port) => {
+            const address = encode(bytes);
+            for (const policy of [closed, opened]) {
+              expect(policy.judge({ address, port })).toBe('denied');
+              expect(policy.permits(address)).toBe(false);
+            }
+          }),
+          { numRuns: 20 },
+        );
+      }
+    },
+  );
+
+  it.each(Object.keys(encodings))('reads the IPv4 address back out of %s', (name) => {
+    const encode = encodings[name];
+    if (encode === undefined) throw new Error('unreachable');
+    fc.assert(
+      fc.property(publicV4, (bytes) => {
+        const written = parseAddress(encode(bytes));
+        if (written === undefined) throw new Error(`not an address: ${encode(bytes)}`);
+        expect(embeddedIpv4(written).map(formatAddress)).toContain(formatAddress(bytes));
+      }),
+    );
+  });
+
+  it('allows any public IPv4 peer under the class internet, plain or IPv4-mapped', () => {
+    const policy = policyOf();
+    fc.assert(
+      fc.property(publicV4, port, (bytes, port) => {
+        for (const address of [formatAddress(bytes), `::ffff:${formatAddress(bytes)}`]) {
+          expect(policy.judge({ address, port })).toBe('internet');
+          expect(policy.permits(address)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  it('allows a public IPv6 peer under the class internet', () => {
+    expect(policyOf().judge({ address: '2a00:1450:4001::200e', port: 50_000 })).toBe('internet');
+    expect(embeddedIpv4(new Uint8Array([0x2a, ...Array.from({ length: 15 }, () => 1)]))).toEqual([]);
+  });
+
+  it.each(['169.254.169.254', 'fd00:ec2::254', '168.63.129.16', '100.100.100.200', '192.0.0.192'])(
+    'refuses the cloud metadata service at %s',
+    (address) => {
+      expect(policyOf().judge({ address, port: 50_000 })).toBe('denied');
+    },
+  );
+
+  it('refuses what is no address', () => {
+    for (const address of ['', 'localhost', '1.2.3', '1.2.3.4.5', 'fe80::1%eth0', '0x7f.1', '2130706433']) {
+      expect(policyOf().judge({ address, port: 50_000 })).toBe('denied');
+      expect(policyOf().permits(address)).toBe(false);
+    }
+  });
+
+  it('refuses ports below 1024, port 0 and what is no port', () => {
+    const policy = policyOf();
+    for (const port of [0, 1, 53, 443, 1023, -1, 65_536, 1.5, Number.NaN]) {
+      expect(policy.judge({ address: '1.1.1.1', port })).toBe('denied');
+    }
+    expect(policy.judge({ address: '1.1.1.1', port: 1024 })).toBe('internet');
+    expect(policyOf({ minPeerPort: 1 }).judge({ address: '1.1.1.1', port: 53 })).toBe('internet');
+  });
+});
+
+describe('addresses of this relay', () => {
+  it('are own_relay at any port, so that the plane decides by its live allocations', () => {
+    expect(policyOf().judge({ address: OWN, port: 50_000 })).toBe('own_relay');
+    expect(policyOf().judge({ address: OWN, port: 22 })).toBe('own_relay');
+    expect(policyOf().judge({ address: '2606:4700:0:0::1', port: 50_000 })).toBe('own_relay');
+  });
+
+  it('are refused in every disguise, also below an opened prefix', () => {
+    const own = parseAddress(OWN);
+    if (own === undefined) throw new Error('unreachable');
+    for (const encode of Object.values(encodings)) {
+      for (const policy of [policyOf(), policyOf({ allow: openedPrefixes })]) {
+        expect(policy.judge({ address: encode(own), port: 50_000 })).toBe('denied');
+      }
+    }
+  });
+
+  it('take no permission where hairpin is none', () => {
+    expect(policyOf({ hairpin: 'app' }).permits(OWN)).toBe(true);
+    expect(policyOf({ hairpin: 'any' }).permits(OWN)).toBe(true);
+    expect(policyOf({ hairpin: 'none' }).permits(OWN)).toBe(false);
+  });
+
+  it('are own even where their range is denied by default, as on a LAN', () => {
+    expect(policyOf({ ownAddresses: ['10.0.0.5'] }).judge({ address: '10.0.0.5', port: 50_000 })).toBe('own_relay');
+    expect(policyOf({ ownAddresses: ['10.0.0.5'] }).judge({ address: '10.0.0.6', port: 50_000 })).toBe('denied');
+  });
+
+  it('are open only where an operator allowed them by range', () => {
+    const policy = policyOf({ ownAddresses: ['127.0.0.1'], allow: [cidr('127.0.0.0/8')] });
+    expect(policy.judge({ address: '127.0.0.1', port: 50_000 })).toBe('internet');
+  });
+
+  it('must be addresses', () => {
+    expect(() => policyOf({ ownAddresses: ['relay.example'] })).toThrow('not an address of this relay');
+  });
+});
+
+describe("an operator's ranges", () => {
+  it('lift the default policy for exactly that range, ports included', () => {
+    const policy = policyOf({ allow: [cidr('10.1.0.0/16')] });
+    expect(policy.judge({ address: '10.1.2.3', port: 443 })).toBe('internet');
+    expect(policy.judge({ address: '::ffff:10.1.2.3', port: 443 })).toBe('internet');
+    expect(policy.judge({ address: '10.2.0.1', port: 50_000 })).toBe('denied');
+    expect(policy.judge({ address: '10.1.2.3', port: 0 })).toBe('denied');
+  });
+
+  it('do not open the transition prefixes that carry the range, nor the other way round', () => {
+    expect(policyOf({ allow: [cidr('10.0.0.0/8')] }).judge({ address: '2002:a00:1::', port: 50_000 })).toBe('denied');
+    expect(policyOf({ allow: [cidr('2002::/16')] }).judge({ address: '2002:a00:1::', port: 50_000 })).toBe('denied');
+    const both = policyOf({ allow: [cidr('2002::/16'), cidr('10.0.0.0/8')] });
+    expect(both.judge({ address: '2002:a00:1::', port: 50_000 })).toBe('internet');
+  });
+
+  it('allow ::1 where it is named, though it lies in the IPv4-compatible prefix', () => {
+    expect(policyOf({ allow: [cidr('::1/128')] }).judge({ address: '::1', port: 50_000 })).toBe('internet');
+  });
+
+  it('of SFUs give the class sfu and lift the default policy', () => {
+    const policy = policyOf({ sfuRanges: [cidr('10.9.0.0/16'), cidr('1.1.1.0/24')] });
+    expect(policy.judge({ address: '10.9.8.7', port: 443 })).toBe('sfu');
+    expect(policy.judge({ address: '1.1.1.1', port: 50_000 })).toBe('sfu');
+    expect(policy.judge({ address: '::ffff:1.1.1.1', port: 50_000 })).toBe('sfu');
+    expect(policy.permits('10.9.8.7')).toBe(true);
+  });
+
+  it('of denied peers win over everything', () => {
+    const policy = policyOf({
+      allow: [cidr('10.0.0.0/8')],
+      sfuRanges: [cidr('10.0.0.0/8')],
+      deny: [cidr('10.6.6.0/24'), cidr(OWN)],
+    });
+    expect(policy.judge({ address: '10.6.6.6', port: 50_000 })).toBe('denied');
+    expect(policy.judge({ address: '::ffff:10.6.6.6', port: 50_000 })).toBe('denied');
+    expect(policy.judge({ address: OWN, port: 50_000 })).toBe('denied');
+    expect(policy.judge({ address: '10.6.7.1', port: 50_000 })).toBe('sfu');
+  });
+});
