@@ -32,6 +32,7 @@ export const errorTable = {
   TP_BILLING_RATE_CARD: [404, 'There is no such rate card.'],
   TP_BILLING_PARAMETER: [400, 'A model parameter is unknown or out of range.'],
   TP_CLI_USAGE: [400, 'The command line is not understood.'],
+  TP_CLI_ROLE: [500, 'A part of the service did not start.'],
 } as const satisfies Record<string, readonly [status: number, message: string]>;
 
 export type ErrorCode = keyof typeof errorTable;

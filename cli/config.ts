@@ -1,0 +1,180 @@
+/** The whole configuration: every key, its default and its sentence. docs/config.md is tested against this schema. */
+import { z } from 'zod';
+import { canonicalAddress, parseCidr } from '../kernel/address.ts';
+import { tables } from '../collector/store/tables.ts';
+
+const ipAddress = z.string().refine((text) => canonicalAddress(text) !== undefined, 'must be an IPv4 or IPv6 address');
+const cidr = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a range such as 10.0.0.0/8');
+const port = z.int().min(0).max(65_535);
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, 'must be 1 to 32 characters of A-Z a-z 0-9 _ -');
+const secretText = z.string().min(16, 'must be at least 16 characters').max(256);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hex');
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+
+const portRange = z
+  .string()
+  .regex(/^\d{1,5}-\d{1,5}$/, 'must be a range such as 49152-65535')
+  .transform((text) => text.split('-').map(Number) as [number, number])
+  .refine(([low, high]) => low >= 1024 && low <= high && high <= 65_535, 'must lie within 1024-65535, low end first');
+
+const appSettings = z.strictObject({
+  id: name,
+  tokenHashes: z.array(sha256Hex).min(1).describe('SHA-256 in hex of each live API token.'),
+  keys: z
+    .array(z.strictObject({ id: name, secrets: z.array(secretText).min(1) }))
+    .min(1)
+    .describe('TURN keys; the first secret signs, all of them verify.'),
+  origins: z.array(z.string()).default(['*']).describe('Origins whose pages may report; * is any.'),
+});
+
+/** A metering row must outlive its billing period and the grace for late readings: two months of 31 days. */
+const LEAST_METERING_DAYS = 62;
+
+const retention = Object.fromEntries(
+  Object.values(tables).map((table) => {
+    const key = table.name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    const least = table.name === 'egress_samples' ? LEAST_METERING_DAYS : 1;
+    const days = z.int().min(least).max(3_650).default(table.retentionDays);
+    return [key, days.describe(`Days that ${table.name} keeps its rows.`)];
+  }),
+);
+
+export const configSchema = z.strictObject({
+  data: z.string().min(1).default('./data').describe('Directory for secrets, the embedded store and the spool.'),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+        .default('info')
+        .describe('Least severity that is logged.'),
+    })
+    .prefault({}),
+  http: z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address that HTTP listens on. On loopback the console needs no login.'),
+      port: port.default(8080).describe('Port of the API, the console and intake.'),
+      publicUrl: httpUrl
+        .optional()
+        .describe('URL under which clients reach this service, when it differs from host and port.'),
+    })
+    .prefault({}),
+  turn: z
+    .strictObject({
+      host: ipAddress.default('127.0.0.1').describe('Address that the relay listens on and relays from.'),
+      port: port.default(3478).describe('UDP port of the relay.'),
+      realm: z.string().min(1).max(64).default('turnpike').describe('Realm of the long-term credentials.'),
+      externalIp: ipAddress.optional().describe('Address told to clients, behind a 1:1 NAT.'),
+      relayPorts: portRange.prefault('49152-65535').describe('Ports for relayed transport addresses.'),
+      plane: z
+        .enum(['auto', 'dgram'])
+        .default('auto')
+        .describe('What moves the packets; auto takes the fastest there is.'),
+      urls: z
+        .array(z.string().regex(/^(stun|turns?):/, 'must be a stun:, turn: or turns: URL'))
+        .default([])
+        .describe('ICE server URLs handed out, when the listener’s own are not what clients should use.'),
+      allowPeers: z.array(cidr).default([]).describe('Ranges for which the peer policy is lifted.'),
+      sfuRanges: z.array(cidr).default([]).describe('Ranges counted as class sfu (and allowed).'),
+      hairpin: z
+        .enum(['app', 'any', 'none'])
+        .default('app')
+        .describe('Which other allocations of this relay a client may reach.'),
+      maxAllocations: z.int().min(1).max(65_000).default(10_000).describe('Allocations alive at once.'),
+      allocationsPerUsername: z
+        .int()
+        .min(1)
+        .max(10_000)
+        .default(32)
+        .describe('Allocations alive at once on one credential.'),
+      onExpiry: z
+        .enum(['keep', 'disconnect'])
+        .default('keep')
+        .describe('What happens to a live allocation when its credential expires.'),
+    })
+    .prefault({}),
+  relay: z
+    .strictObject({
+      serverId: name.optional().describe('Name of this relay in usage records; made up and kept when absent.'),
+      collector: httpUrl.optional().describe('Collector that usage is reported to.'),
+      metricsHost: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address of the relay’s own /metrics, /healthz and /readyz.'),
+      metricsPort: port.default(8081).describe('Port of the relay’s own /metrics, /healthz and /readyz.'),
+    })
+    .prefault({}),
+  apps: z
+    .array(appSettings)
+    .default([])
+    .describe('Apps, their API tokens and TURN keys. Empty: one app from the bootstrap environment.'),
+  clickhouse: z
+    .strictObject({
+      url: httpUrl.optional().describe('ClickHouse server. Absent: the embedded one.'),
+      user: z.string().default('default').describe('User at that server.'),
+      password: z.string().default('').describe('Password at that server.'),
+      database: z
+        .string()
+        .regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be a lower-case identifier')
+        .default('turnpike')
+        .describe('Database that holds the tables.'),
+      memoryBytes: z.int().min(500_000_000).default(2_000_000_000).describe('Memory that the embedded server may use.'),
+    })
+    .prefault({}),
+  retention: z.strictObject(retention).prefault({}),
+  billing: z
+    .strictObject({
+      rateCard: z.string().default('cloudflare-realtime').describe('Rate card that statements are made on.'),
+    })
+    .prefault({}),
+  alerts: z
+    .strictObject({
+      alertmanager: httpUrl.optional().describe('Alertmanager to deliver to (its API v2).'),
+      webhook: httpUrl.optional().describe('URL that every change of an alert is posted to.'),
+      intervalSeconds: z.int().min(1).max(3_600).default(15).describe('Seconds between two evaluations.'),
+    })
+    .prefault({}),
+});
+export type Config = z.output<typeof configSchema>;
+
+/** Environment that bootstraps one app and the service's own tokens; everything else is a key of the schema. */
+export const bootstrapEnv = {
+  TURNPIKE_APP: 'Id of the bootstrap app.',
+  TURNPIKE_KEY_ID: 'Id of its TURN key.',
+  TURNPIKE_KEY_SECRET: 'Secret of its TURN key.',
+  TURNPIKE_API_TOKEN: 'Its API token.',
+  TURNPIKE_RELAY_TOKEN: 'Token that relays report with.',
+  TURNPIKE_SOURCE_TOKEN: 'Token that SFU sources report with.',
+  TURNPIKE_OPERATOR_TOKEN: 'Token of the operator: console, alerts, /metrics.',
+} as const;
+
+/** Flags of the command line that set configuration keys. */
+export const configFlags = {
+  '--data <dir>': ['data', 'directory for secrets, the embedded store and the spool'],
+  '--host <host>': ['http.host', 'address of HTTP'],
+  '--port <port>': ['http.port', 'port of HTTP'],
+  '--turn-host <ip>': ['turn.host', 'address of the relay'],
+  '--turn-port <port>': ['turn.port', 'UDP port of the relay'],
+  '--external-ip <ip>': ['turn.externalIp', 'address told to clients, behind a 1:1 NAT'],
+  '--relay-ports <range>': ['turn.relayPorts', 'ports for relayed addresses, such as 49152-65535'],
+  '--plane <plane>': ['turn.plane', 'what moves the packets: auto or dgram'],
+  '--allow-peer <cidr...>': ['turn.allowPeers', 'lift the peer policy for a range (repeatable)'],
+  '--collector <url>': ['relay.collector', 'collector that usage is reported to'],
+  '--metrics-port <port>': ['relay.metricsPort', "port of the relay's own /metrics"],
+  '--clickhouse <url>': ['clickhouse.url', 'ClickHouse server instead of the embedded one'],
+  '--log-level <level>': ['log.level', 'least severity that is logged'],
+} as const satisfies Record<string, readonly [path: string, description: string]>;
+export type ConfigFlag = keyof typeof configFlags;
+
+/** Keys whose flag gives text that stands for a number. */
+const numericPaths: ReadonlySet<string> = new Set(['http.port', 'turn.port', 'relay.metricsPort']);
+
+/** What a flag's text means to the schema: a number where the key is one, else the text, for the schema to judge. */
+export function flagValue(path: string, value: unknown): unknown {
+  if (typeof value !== 'string' || !numericPaths.has(path)) return value;
+  return /^\d+$/.test(value) ? Number(value) : value;
+}
