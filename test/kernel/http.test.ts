@@ -66,7 +66,7 @@ describe('errors over HTTP', () => {
       headers: { ...bearer('shop-token'), ...json },
       payload: '{"a":"1","b":2}',
     });
-    expect((response.json() as unknown as ErrorBody).error.issues?.map((issue) => issue.path)).toEqual(['a', '']);
+    expect(response.json<ErrorBody>().error.issues?.map((issue) => issue.path)).toEqual(['a', '']);
   });
   it('keep our own failures to the log', async () => {
     const response = await service().inject('/fails');

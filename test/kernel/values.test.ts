@@ -33,7 +33,7 @@ describe('periods', () => {
     expect(monthOf(Date.UTC(2026, 11, 1)).name).toBe('2026-12');
   });
   it.each(['2026-13', '2026-00', '2026-1', '26-01', '2026-11-01'])('refuses %s', (name) => {
-    expect(() => month(name)).toThrow();
+    expect(() => month(name)).toThrow('must be a month');
   });
 });
 
