@@ -1,0 +1,38 @@
+/** XOR-MAPPED-, XOR-PEER- and XOR-RELAYED-ADDRESS as attributes of a message (RFC 8489 §14.2, RFC 8656 §18.3, §18.5). */
+import { type Endpoint, parseAddress } from '../../kernel/address.ts';
+import { attributes } from './attributes.ts';
+import type { StunMessage } from './message.ts';
+import type { Setter } from './message-writer.ts';
+import { readXorAddress, writeXorAddress } from './xor-address.ts';
+
+interface AddressAttribute {
+  readonly type: number;
+}
+
+/** Throws TypeError when the endpoint's address is no address. */
+export function xorAddress(attribute: AddressAttribute, endpoint: Endpoint): Setter {
+  return (writer) => {
+    const address = parseAddress(endpoint.address);
+    if (address === undefined) throw new TypeError('not an IP address');
+    const at = writer.add(attribute.type, 4 + address.length);
+    writeXorAddress(writer.into, at, writer.start, address, endpoint.port);
+  };
+}
+
+/** The first address of this kind; undefined when absent or malformed. */
+export function readAddress(message: StunMessage, attribute: AddressAttribute): Endpoint | undefined {
+  const found = message.find(attribute.type);
+  return found === undefined ? undefined : readXorAddress(message.raw, found.at, found.length);
+}
+
+/** Every XOR-PEER-ADDRESS in wire order; undefined when one of them is malformed. */
+export function readPeerAddresses(message: StunMessage): Endpoint[] | undefined {
+  const peers: Endpoint[] = [];
+  for (const { type, at, length } of message.attributes) {
+    if (type !== attributes.XOR_PEER_ADDRESS.type) continue;
+    const peer = readXorAddress(message.raw, at, length);
+    if (peer === undefined) return undefined;
+    peers.push(peer);
+  }
+  return peers;
+}
