@@ -1,0 +1,83 @@
+/** Issues what `RTCPeerConnection` takes: Cloudflare's `iceServers`, with where and how to report beside them. */
+import type { Clock } from '../../kernel/clock.ts';
+import { TurnpikeError } from '../../kernel/errors.ts';
+import type { Issue } from '../../kernel/errors.ts';
+import type { KeySettings } from '../../kernel/principals.ts';
+import type { Random } from '../../kernel/random.ts';
+import {
+  DEFAULT_REPORT_CONNECTIONS,
+  deriveKey,
+  issueReportToken,
+  REPORT_GRACE_SECONDS,
+} from '../../kernel/report-token.ts';
+import type { CredentialLimits, GenerateRequest, IceServer, IceServersAnswer } from '../contract.ts';
+import { passwordOf, SEAL_KEY_BYTES, sealName } from './username.ts';
+
+/** Where clients find this service. */
+export interface ServiceUrls {
+  /** `stun:host:port`; may be empty. */
+  readonly stunUrls: readonly string[];
+  /** `turn:host:port?transport=udp`, … */
+  readonly turnUrls: readonly string[];
+  /** The collector's `…/v1/stats`. */
+  readonly reportUrl: string;
+}
+
+export interface Issuing {
+  readonly app: string;
+  readonly key: KeySettings;
+  readonly urls: ServiceUrls;
+  /** The most that this app may grant; absent means that it has no ceilings. */
+  readonly ceilings?: CredentialLimits;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** One credential under the key's first secret. It lives `ttl` seconds, rounded up to a whole second of Unix time. */
+export function issueIceServers(request: GenerateRequest, by: Issuing): IceServersAnswer {
+  const [secret] = by.key.secrets;
+  if (secret === undefined) throw new TurnpikeError('TP_RELAY_KEY', 'This TURN key has no secret to sign with.');
+  const expiry = Math.ceil(by.clock.now() / 1000) + request.ttl;
+  const names = {
+    customId: request.customIdentifier ?? '',
+    call: request.call ?? '',
+    participant: request.participant ?? '',
+  };
+  const limits = withinCeilings(request.limits ?? {}, by.ceilings ?? {});
+  const sealKey = deriveKey(secret, 'seal', SEAL_KEY_BYTES);
+  const username = sealName({ ...names, limits }, { expiry, keyId: by.key.id, sealKey }, by.random);
+  const { stunUrls, turnUrls, reportUrl } = by.urls;
+  const stun: IceServer[] = stunUrls.length > 0 ? [{ urls: stunUrls }] : [];
+  const token = issueReportToken(
+    {
+      keyId: by.key.id,
+      app: by.app,
+      ...names,
+      maxConnections: DEFAULT_REPORT_CONNECTIONS,
+      expiresAt: expiry + REPORT_GRACE_SECONDS,
+    },
+    secret,
+  );
+  return {
+    iceServers: [...stun, { urls: turnUrls, username, credential: passwordOf(username, secret) }],
+    reporting: { url: reportUrl, token },
+  };
+}
+
+/** The limits asked for, with the app's own where none was; throws TP_RELAY_LIMITS naming each that is above. */
+function withinCeilings(asked: CredentialLimits, ceilings: CredentialLimits): CredentialLimits {
+  const issues: Issue[] = [];
+  for (const name of ['allocations', 'bytes', 'packetsPerSecond', 'bitsPerSecond'] as const) {
+    const ceiling = ceilings[name];
+    if (ceiling !== undefined && (asked[name] ?? 0) > ceiling) {
+      issues.push({ path: `limits.${name}`, message: `must be at most ${ceiling}` });
+    }
+  }
+  if (issues.length > 0) throw new TurnpikeError('TP_RELAY_LIMITS', undefined, { issues });
+  return {
+    allocations: asked.allocations ?? ceilings.allocations,
+    bytes: asked.bytes ?? ceilings.bytes,
+    packetsPerSecond: asked.packetsPerSecond ?? ceilings.packetsPerSecond,
+    bitsPerSecond: asked.bitsPerSecond ?? ceilings.bitsPerSecond,
+  };
+}

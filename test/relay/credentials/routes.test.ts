@@ -1,0 +1,185 @@
+import { describe, expect, it } from 'vitest';
+import { ManualClock } from '../../../kernel/clock.ts';
+import { createHttp } from '../../../kernel/http.ts';
+import { silentLog } from '../../../kernel/log.ts';
+import { Metrics } from '../../../kernel/metrics.ts';
+import { createAuthority, hashToken } from '../../../kernel/principals.ts';
+import type { AppSettings } from '../../../kernel/principals.ts';
+import { systemRandom } from '../../../kernel/random.ts';
+import { REPORT_GRACE_SECONDS } from '../../../kernel/report-token.ts';
+import type { CredentialLimits, IceServersAnswer } from '../../../relay/contract.ts';
+import { createAuthenticator } from '../../../relay/credentials/authenticator.ts';
+import { credentialRoutes } from '../../../relay/credentials/routes.ts';
+
+const START = Date.UTC(2026, 10, 20, 12);
+const urls = {
+  stunUrls: ['stun:relay.test:3478'],
+  turnUrls: ['turn:relay.test:3478?transport=udp', 'turn:relay.test:3478?transport=tcp'],
+  reportUrl: 'http://relay.test/v1/stats',
+};
+
+function app(id: string): AppSettings {
+  const keys = [{ id: `${id}-key`, secrets: [`${id} secret`] }];
+  return { id, tokenHashes: [hashToken(`${id}-token`)], keys, origins: [] };
+}
+
+async function service(ceilings?: CredentialLimits) {
+  const clock = new ManualClock(START);
+  const hashes = { relayTokenHash: hashToken('relay'), sourceTokenHash: '', operatorTokenHash: '' };
+  const authority = createAuthority({ apps: [app('shop'), app('rival')], ...hashes }, clock);
+  const metrics = new Metrics();
+  const http = createHttp({ log: silentLog, authority, host: '127.0.0.1' });
+  await http.register(credentialRoutes, {
+    authority,
+    urls: () => urls,
+    ceilingsOf: () => ceilings,
+    metrics,
+    clock,
+    random: systemRandom,
+  });
+  const generate = (payload: unknown, key = 'shop-key', token = 'shop-token') =>
+    http.inject({
+      method: 'POST',
+      url: `/v1/turn/keys/${key}/credentials/generate-ice-servers`,
+      headers: { authorization: `Bearer ${token}` },
+      ...(payload === undefined ? {} : { payload: payload as object }),
+    });
+  const claimsOf = (answer: IceServersAnswer) => {
+    const at = { now: clock.now(), monotonic: 0 };
+    return createAuthenticator(authority).lookup(answer.iceServers.at(-1)?.username ?? '', at);
+  };
+  return { http, authority, metrics, clock, generate, claimsOf };
+}
+
+describe('POST /v1/turn/keys/:keyId/credentials/generate-ice-servers', () => {
+  it("answers 201 with Cloudflare's shape", async () => {
+    const { generate, claimsOf } = await service();
+    const response = await generate({ ttl: 86_400, customIdentifier: 'user-7' });
+    expect(response.statusCode).toBe(201);
+    expect(response.headers['content-type']).toMatch(/^application\/json/);
+    expect(response.headers['cache-control']).toBe('no-store');
+    const answer = response.json<IceServersAnswer>();
+    expect(answer).toEqual({
+      iceServers: [
+        { urls: urls.stunUrls },
+        { urls: urls.turnUrls, username: expect.any(String), credential: expect.stringMatching(/^[\w+/]{27}=$/) },
+      ],
+      reporting: { url: urls.reportUrl, token: expect.any(String) },
+    });
+    expect(claimsOf(answer)).toMatchObject({
+      ok: true,
+      app: 'shop',
+      claims: { customId: 'user-7', call: '', participant: '', limits: {} },
+      expiresAt: START + 86_400_000,
+    });
+  });
+
+  it('seals call, participant and limits, and ignores fields it does not know, as Cloudflare does', async () => {
+    const { generate, claimsOf } = await service();
+    const limits = { allocations: 4, bytes: '18446744073709551615', packetsPerSecond: 900, bitsPerSecond: 5_000_000 };
+    const response = await generate({ ttl: 60, call: 'room', participant: 'ann', limits, colour: 'blue' });
+    expect(response.statusCode).toBe(201);
+    expect(claimsOf(response.json())).toMatchObject({
+      claims: { call: 'room', participant: 'ann', limits: { ...limits, bytes: 18_446_744_073_709_551_615n } },
+    });
+  });
+
+  it('gives an hour to a call without ttl, and to one without any body', async () => {
+    const { generate, claimsOf } = await service();
+    for (const body of [{}, undefined]) {
+      const response = await generate(body);
+      expect(response.statusCode).toBe(201);
+      expect(claimsOf(response.json())).toMatchObject({ expiresAt: START + 3_600_000 });
+    }
+  });
+
+  it('issues a report token for the same names that outlives the credential by a day', async () => {
+    const { generate, authority, clock } = await service();
+    const answer = (await generate({ ttl: 60, call: 'room', participant: 'ann', customIdentifier: 'c' })).json();
+    const { token } = (answer as IceServersAnswer).reporting;
+    const expiresAt = START / 1000 + 60 + REPORT_GRACE_SECONDS;
+    expect(authority.authenticate(token)).toEqual({
+      kind: 'report',
+      claims: expect.objectContaining({ app: 'shop', call: 'room', participant: 'ann', customId: 'c', expiresAt }),
+    });
+    clock.advance((60 + REPORT_GRACE_SECONDS) * 1000);
+    expect(authority.authenticate(token)).toBeUndefined();
+  });
+
+  it("answers the same 404 for another app's key and for a key that never was", async () => {
+    const { generate } = await service();
+    const foreign = await generate({}, 'rival-key');
+    const unknown = await generate({}, 'nobody');
+    expect(foreign.statusCode).toBe(404);
+    expect(foreign.json()).toEqual(unknown.json());
+    expect(foreign.json()).toMatchObject({ error: { code: 'TP_RELAY_KEY' } });
+  });
+
+  it('answers 401 to a wrong token and 403 to a token of another kind', async () => {
+    const { generate } = await service();
+    expect((await generate({}, 'shop-key', 'guess')).json()).toMatchObject({
+      error: { code: 'TP_KERNEL_UNAUTHORISED' },
+    });
+    expect((await generate({}, 'shop-key', 'relay')).json()).toMatchObject({ error: { code: 'TP_KERNEL_FORBIDDEN' } });
+  });
+
+  it.each([0, -1, 172_801, 1.5, 1e300])('answers TP_RELAY_TTL to a ttl of %s', async (ttl) => {
+    const { generate } = await service();
+    const response = await generate({ ttl });
+    expect(response.statusCode).toBe(400);
+    const { error } = response.json<{ error: { code: string; issues: { path: string }[] } }>();
+    expect(error.code).toBe('TP_RELAY_TTL');
+    expect(new Set(error.issues.map((issue) => issue.path))).toEqual(new Set(['ttl']));
+  });
+
+  it.each([
+    ['a ttl in text', { ttl: '3600' }, ['ttl']],
+    ['a customIdentifier that is a number', { ttl: 60, customIdentifier: 7 }, ['customIdentifier']],
+    ['a name over 64 UTF-8 bytes', { call: 'é'.repeat(33) }, ['call']],
+    ['a limit that is not known', { limits: { bandwidth: 1 } }, ['limits']],
+    ['a bad ttl and a bad name together', { ttl: 0, participant: [] }, ['ttl', 'participant']],
+    ['an array', [], ['']],
+  ])('answers TP_KERNEL_INVALID, with every fault, to %s', async (_name, body, paths) => {
+    const { generate } = await service();
+    const response = await generate(body);
+    expect(response.statusCode).toBe(400);
+    const { error } = response.json<{ error: { code: string; issues: { path: string }[] } }>();
+    expect(error.code).toBe('TP_KERNEL_INVALID');
+    expect(error.issues.map((issue) => issue.path)).toEqual(paths);
+  });
+
+  it('answers TP_KERNEL_INVALID to a JSON null, and TP_KERNEL_BAD_JSON to what is not JSON', async () => {
+    const { http } = await service();
+    const post = (payload: string) =>
+      http.inject({
+        method: 'POST',
+        url: '/v1/turn/keys/shop-key/credentials/generate-ice-servers',
+        headers: { authorization: 'Bearer shop-token', 'content-type': 'application/json' },
+        payload,
+      });
+    expect((await post('null')).json()).toMatchObject({ error: { code: 'TP_KERNEL_INVALID' } });
+    expect((await post('{"ttl":')).json()).toMatchObject({ error: { code: 'TP_KERNEL_BAD_JSON' } });
+    expect((await post('')).json()).toMatchObject({ error: { code: 'TP_KERNEL_BAD_JSON' } });
+  });
+
+  it("refuses limits above the app's ceilings by name, and seals the ceilings where none was asked for", async () => {
+    const { generate, claimsOf } = await service({ bytes: 1_000n, bitsPerSecond: 64_000 });
+    const refused = await generate({ limits: { bytes: '1001', bitsPerSecond: 64_001, allocations: 9 } });
+    expect(refused.statusCode).toBe(400);
+    expect(refused.json()).toMatchObject({
+      error: { code: 'TP_RELAY_LIMITS', issues: [{ path: 'limits.bytes' }, { path: 'limits.bitsPerSecond' }] },
+    });
+    const granted = await generate({ limits: { bytes: '500' } });
+    expect(claimsOf(granted.json())).toMatchObject({ claims: { limits: { bytes: 500n, bitsPerSecond: 64_000 } } });
+  });
+
+  it('counts what it issued and nothing else', async () => {
+    const { generate, metrics } = await service();
+    await generate({});
+    await generate({ ttl: 0 });
+    await generate({}, 'rival-key');
+    await generate({ ttl: 60 });
+    const counted = await metrics.counter('turnpike_credentials_issued_total').get();
+    expect(counted.values).toEqual([{ labels: { route: 'generate-ice-servers' }, value: 2 }]);
+  });
+});
