@@ -10,6 +10,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/{kernel,relay,collector,billing,dashboards,cli,docs}/**/*.test.ts'],
           pool: 'forks',
+          globalSetup: ['test/embedded-store-setup.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

@@ -27,6 +27,7 @@ export const errorTable = {
   TP_COLLECTOR_STORE_LOCKED: [500, 'The data directory is in use by another service.'],
   TP_COLLECTOR_STORE_MISSING: [500, 'The embedded store is not available here; give a server with --clickhouse URL.'],
   TP_COLLECTOR_STORE_START: [500, 'The embedded store did not start.'],
+  TP_COLLECTOR_STORE_NEWER: [500, 'The tables were made by a newer version of Turnpike.'],
   TP_COLLECTOR_CALL: [404, 'There is no such call.'],
   TP_BILLING_PERIOD: [400, 'The period must be a month such as 2026-11.'],
   TP_BILLING_RATE_CARD: [404, 'There is no such rate card.'],

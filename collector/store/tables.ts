@@ -24,6 +24,8 @@ export interface Table {
   readonly ageColumn: string;
   /** Days kept unless configured otherwise. */
   readonly retentionDays: number;
+  /** Every part is flushed to disk before its insert is acknowledged, so that money survives a power cut too. */
+  readonly flushed?: true;
 }
 
 const COUNTER = 'Delta, ZSTD(1)';
@@ -159,6 +161,7 @@ const egressSamples: Table = {
   orderBy: 'app_id, server_id, boot_id, object_id, peer_class, seq',
   ageColumn: 'window_end',
   retentionDays: 400,
+  flushed: true,
   columns: [
     column('app_id', 'LowCardinality(String)', 'App that is charged.'),
     column('meter', "Enum8('turn' = 1, 'sfu' = 2)", 'What was metered.'),
@@ -200,6 +203,7 @@ const alerts: Table = {
   orderBy: 'rule, fingerprint, ts, state',
   ageColumn: 'ts',
   retentionDays: 400,
+  flushed: true,
   columns: [
     column('ts', "DateTime64(3, 'UTC')", 'When the state changed.', COUNTER),
     column('rule', 'LowCardinality(String)', 'Name of the rule.'),
@@ -238,17 +242,29 @@ WINDOW readings AS (PARTITION BY app_id, server_id, boot_id, object_id, peer_cla
   },
 } as const;
 
+/** When a row of the table has reached its age. */
+export function retentionSql(table: Table, retentionDays: number): string {
+  return `toDateTime(${table.ageColumn}) + toIntervalDay(${retentionDays})`;
+}
+
+/** Partitions are days or months, so that age drops whole parts; merges of flushed tables are flushed like inserts. */
+function settingsOf(table: Table): string[] {
+  const flushed = ['fsync_after_insert = 1', 'fsync_part_directory = 1', 'min_rows_to_fsync_after_merge = 1'];
+  return ['ttl_only_drop_parts = 1', ...(table.flushed === true ? flushed : [])];
+}
+
 /** DDL of one table. `retentionDays` comes from configuration. */
 export function createTableSql(table: Table, database: string, retentionDays: number): string {
   const columns = table.columns.map(
     ({ name, type, codec, comment }) =>
-      `  ${name} ${type}${codec === undefined ? '' : ` CODEC(${codec})`} COMMENT '${comment.replaceAll("'", "\\'")}'`,
+      `  ${name} ${type} COMMENT '${comment.replaceAll("'", "\\'")}'${codec === undefined ? '' : ` CODEC(${codec})`}`,
   );
   return `CREATE TABLE IF NOT EXISTS ${database}.${table.name} (
 ${columns.join(',\n')}
 ) ENGINE = ReplacingMergeTree
 PARTITION BY ${table.partitionBy}
 ORDER BY (${table.orderBy})
-TTL toDateTime(${table.ageColumn}) + INTERVAL ${retentionDays} DAY
+TTL ${retentionSql(table, retentionDays)}
+SETTINGS ${settingsOf(table).join(', ')}
 COMMENT '${table.comment.replaceAll("'", "\\'")}'`;
 }

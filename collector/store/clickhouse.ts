@@ -1,0 +1,247 @@
+/**
+ * The store over ClickHouse's HTTP interface. The endpoint is asked for again whenever a connection fails, because the
+ * embedded server has another port after each start.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
+import type { z } from 'zod';
+import { bigintAsString } from '../../kernel/bytes.ts';
+import { TurnpikeError } from '../../kernel/errors.ts';
+import type { Logger } from '../../kernel/log.ts';
+import type { Metrics } from '../../kernel/metrics.ts';
+import type { QueryParameters, Row, Store, StoreEndpoint } from './store.ts';
+import { tables } from './tables.ts';
+import type { TableName } from './tables.ts';
+
+export interface StoreOptions {
+  /** Asked for at first use and after each failed connection; may reject while the server is away. */
+  readonly endpoint: () => StoreEndpoint | Promise<StoreEndpoint>;
+  readonly log: Logger;
+  readonly metrics?: Metrics;
+  /** How long an insert is tried again while the server cannot be reached. Default 10 s. */
+  readonly insertRetryMs?: number;
+  /** The same for reading. Default 5 s. */
+  readonly selectRetryMs?: number;
+}
+
+/** The store, with what only migrations need. */
+export interface ClickHouseStore extends Store {
+  /** Runs one statement that returns nothing. */
+  command(sql: string): Promise<void>;
+  /** Creates the endpoint's database when it is absent, and answers its name. */
+  createDatabase(): Promise<string>;
+}
+
+const SETTINGS: ClickHouseSettings = {
+  output_format_json_quote_64bit_integers: 1,
+  date_time_output_format: 'iso',
+  date_time_input_format: 'best_effort',
+  // A whole answer or an error with its status: never rows followed by a failure.
+  wait_end_of_query: 1,
+};
+
+const INSERT_SETTINGS: ClickHouseSettings = {
+  // One insert is one block, hence one part a partition: it is in the table as a whole or not at all.
+  async_insert: 0,
+  input_format_parallel_parsing: 0,
+  max_insert_block_size: '1048576',
+  // A misspelt column is an error, not a row without it.
+  input_format_skip_unknown_fields: 0,
+};
+
+export function openStore(options: StoreOptions): ClickHouseStore {
+  return new HttpStore(options);
+}
+
+/** Creates the endpoint's database when it is absent. Its engine is Atomic: names move to new tables without a gap. */
+export async function createDatabase(endpoint: StoreEndpoint): Promise<void> {
+  const client = connect(endpoint, undefined);
+  try {
+    await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${identifier(endpoint.database)} ENGINE = Atomic` });
+  } finally {
+    await client.close();
+  }
+}
+
+function connect(endpoint: StoreEndpoint, database: string | undefined): ClickHouseClient {
+  return createClient({
+    url: endpoint.url,
+    username: endpoint.user,
+    password: endpoint.password,
+    ...(database === undefined ? {} : { database }),
+    application: 'turnpike',
+    request_timeout: 30_000,
+    max_open_connections: 16,
+    log: { level: ClickHouseLogLevel.OFF }, // failures are thrown; whoever catches them logs them
+    json: { stringify: (value) => JSON.stringify(value, bigintAsString) },
+    clickhouse_settings: SETTINGS,
+  });
+}
+
+function identifier(name: string): string {
+  if (!/^[A-Za-z_]\w{0,63}$/.test(name)) throw new TypeError(`${JSON.stringify(name)} cannot name a database`);
+  return name;
+}
+
+class HttpStore implements ClickHouseStore {
+  readonly #options: StoreOptions;
+  #current: { endpoint: StoreEndpoint; client: ClickHouseClient } | undefined;
+  #doubted = false;
+  #connecting: Promise<ClickHouseClient> | undefined;
+  #closed = false;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+  }
+
+  async select<S extends z.ZodType>(row: S, sql: string, parameters: QueryParameters = {}): Promise<z.output<S>[]> {
+    const rows = await this.#attempt(this.#options.selectRetryMs ?? 5_000, async (client) => {
+      const result = await client.query({ query: sql, query_params: parameters, format: 'JSONEachRow' });
+      return result.json();
+    });
+    return rows.map((found) => row.parse(found));
+  }
+
+  async insert(table: TableName, rows: readonly Row[]): Promise<void> {
+    if (rows.length === 0) return;
+    const values = withTimes(table, rows);
+    const { metrics } = this.#options;
+    const timed = metrics?.histogram('turnpike_collector_insert_seconds').startTimer({ table });
+    await this.#attempt(this.#options.insertRetryMs ?? 10_000, (client) =>
+      client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings: INSERT_SETTINGS }),
+    );
+    timed?.();
+    metrics?.counter('turnpike_collector_rows_total').inc({ table }, rows.length);
+  }
+
+  async command(sql: string): Promise<void> {
+    await this.#attempt(this.#options.selectRetryMs ?? 5_000, (client) => client.command({ query: sql }));
+  }
+
+  async createDatabase(): Promise<string> {
+    return this.#attempt(this.#options.selectRetryMs ?? 5_000, async () => {
+      const endpoint = await this.#options.endpoint();
+      await createDatabase(endpoint);
+      return endpoint.database;
+    });
+  }
+
+  async ping(): Promise<boolean> {
+    try {
+      const client = await this.#client();
+      const { success } = await client.ping({ select: true });
+      this.#doubted ||= !success;
+      return success;
+    } catch {
+      return false;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#current?.client.close();
+    this.#current = undefined;
+  }
+
+  /** Does the work; does it again, for a bounded time, while the server cannot be reached or cannot take it now. */
+  async #attempt<T>(retryMs: number, work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
+    const until = performance.now() + retryMs;
+    for (let delay = 50; ; delay = Math.min(delay * 2, 500)) {
+      try {
+        return await work(await this.#client());
+      } catch (error) {
+        if (!isPassing(error)) throw error;
+        this.#doubted = true;
+        if (this.#closed || performance.now() + delay > until) {
+          this.#options.log.warn({ err: error }, 'the store cannot be reached');
+          throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', undefined, { cause: error });
+        }
+      }
+      await pause(delay);
+    }
+  }
+
+  async #client(): Promise<ClickHouseClient> {
+    if (this.#closed) throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', 'The store is closed.');
+    if (this.#current !== undefined && !this.#doubted) return this.#current.client;
+    this.#connecting ??= this.#reconnect().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  /** Keeps the client, and its open connections, when the endpoint turns out to be the same. */
+  async #reconnect(): Promise<ClickHouseClient> {
+    let endpoint: StoreEndpoint;
+    try {
+      endpoint = await this.#options.endpoint();
+    } catch (error) {
+      throw new EndpointUnknown(error);
+    }
+    const before = this.#current;
+    this.#doubted = false;
+    if (before !== undefined && sameEndpoint(before.endpoint, endpoint)) return before.client;
+    const client = connect(endpoint, identifier(endpoint.database));
+    this.#current = { endpoint, client };
+    await before?.client.close();
+    return client;
+  }
+}
+
+function sameEndpoint(left: StoreEndpoint, right: StoreEndpoint): boolean {
+  return (
+    left.url === right.url &&
+    left.user === right.user &&
+    left.password === right.password &&
+    left.database === right.database
+  );
+}
+
+/** Nobody knows where the server is: it is being started. */
+class EndpointUnknown extends Error {
+  constructor(cause: unknown) {
+    super('the endpoint of the store is not known', { cause });
+    this.name = 'EndpointUnknown';
+  }
+}
+
+const CONNECTION_FAULTS = new Set(
+  'ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH ENOTFOUND EAI_AGAIN ERR_STREAM_PREMATURE_CLOSE'.split(
+    ' ',
+  ),
+);
+
+/**
+ * ClickHouse's codes for "not now": 159 timeout, 202 too many queries, 209 socket timeout, 210 network, 241 memory limit,
+ * 242 read-only replica, 252 too many parts, 394 cancelled, 999 keeper.
+ */
+const PASSING_CODES = new Set(['159', '202', '209', '210', '241', '242', '252', '394', '999']);
+
+function isPassing(error: unknown): boolean {
+  if (error instanceof EndpointUnknown) return true;
+  if (error instanceof ClickHouseError) return PASSING_CODES.has(error.code);
+  if (!(error instanceof Error)) return false;
+  const { code } = error as NodeJS.ErrnoException;
+  return (code !== undefined && CONNECTION_FAULTS.has(code)) || error.message === 'Timeout error.';
+}
+
+const timeColumns = new Map<TableName, readonly string[]>(
+  Object.values(tables).map((table) => [
+    table.name as TableName,
+    table.columns.filter((column) => column.type.startsWith('DateTime64')).map((column) => column.name),
+  ]),
+);
+
+/** ClickHouse takes a bare number for seconds or milliseconds by its number of digits; text leaves no doubt. */
+function withTimes(table: TableName, rows: readonly Row[]): Row[] {
+  const columns = timeColumns.get(table) ?? [];
+  return rows.map((row) => {
+    const copy: Record<string, Row[string]> = { ...row };
+    for (const column of columns) {
+      const value = copy[column];
+      if (typeof value === 'number') copy[column] = new Date(Math.round(value)).toISOString();
+    }
+    return copy;
+  });
+}

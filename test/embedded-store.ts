@@ -1,0 +1,43 @@
+/**
+ * A store for a test file: a fresh database with all tables on the run's embedded server. The server goes with the run,
+ * so nothing needs to be cleaned up.
+ *
+ *     beforeAll(async () => {
+ *       store = await testDatabase();
+ *     });
+ */
+import { randomBytes } from 'node:crypto';
+import { inject } from 'vitest';
+import { openStore } from '../collector/store/clickhouse.ts';
+import type { ClickHouseStore } from '../collector/store/clickhouse.ts';
+import { migrate } from '../collector/store/migrations.ts';
+import type { Retention } from '../collector/store/migrations.ts';
+import type { StoreEndpoint } from '../collector/store/store.ts';
+import { silentLog } from '../kernel/log.ts';
+import { Metrics } from '../kernel/metrics.ts';
+
+export interface TestDatabase extends ClickHouseStore {
+  readonly endpoint: StoreEndpoint;
+  readonly metrics: Metrics;
+  /** For servers that outlive the run. */
+  drop(): Promise<void>;
+}
+
+/** Whether this platform can run the embedded store, for `describe.skipIf(!hasEmbeddedStore)`. */
+export const hasEmbeddedStore = inject('embeddedStore') !== undefined;
+
+export function freshEndpoint(server: StoreEndpoint | undefined = inject('embeddedStore')): StoreEndpoint {
+  if (server === undefined) throw new Error('the embedded store does not exist for this platform');
+  return { ...server, database: `test_${randomBytes(6).toString('hex')}` };
+}
+
+export async function testDatabase(
+  options: { endpoint?: StoreEndpoint; retention?: Partial<Retention> } = {},
+): Promise<TestDatabase> {
+  const endpoint = options.endpoint ?? freshEndpoint();
+  const metrics = new Metrics();
+  const store = openStore({ endpoint: () => endpoint, log: silentLog, metrics });
+  await migrate(store, { log: silentLog, retention: options.retention ?? {} });
+  const drop = () => store.command(`DROP DATABASE IF EXISTS ${endpoint.database} SYNC`);
+  return Object.assign(store, { endpoint, metrics, drop });
+}
