@@ -79,7 +79,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     random,
   });
   const portFile = path.join(directory, `port.${random.bytes(6).toString('hex')}`);
-  const { server, port } = await launch(options, settings, portFile).finally(() => rm(portFile, { force: true }));
+  const { server, port } = await launch(options, settings, portFile);
   const { passwords } = settings;
   const connection: EmbeddedConnection = {
     url: `http://127.0.0.1:${port}`,
@@ -132,6 +132,7 @@ async function launch(
   for (;;) {
     const server = spawnServer(settings, portFile, options.log);
     const port = await waitForPort(server, portFile, options.startTimeoutMs ?? 60_000);
+    await rm(portFile, { force: true });
     if (port !== undefined) return { server, port };
     await end(server);
     const locked = /Cannot lock file/.test(server.stderr());
