@@ -1,0 +1,151 @@
+/** One observed RTCPeerConnection: sampler and listeners feed the batcher, the batcher feeds the transport. */
+import type { Observation, ObserveOptions, Reporting, ReportingError } from './api.ts';
+import { createBatcher } from './batch.ts';
+import type { BatchIdentity } from './batch.ts';
+import { createClockOffset } from './clock-offset.ts';
+import type { Environment } from './environment.ts';
+import { watchConnection, watchSurroundings, watchTracks } from './events.ts';
+import type { Happening } from './events.ts';
+import { watchFirstFrame } from './first-frame.ts';
+import { createSampler } from './sampler.ts';
+import { createTransport } from './transport.ts';
+
+export const SDK_NAME = 'turnpike-js/0.1.0';
+
+const DEFAULT_INTERVAL_MS = 2_000;
+const MIN_INTERVAL_MS = 500;
+const MAX_INTERVAL_MS = 60_000;
+/** The first batch goes soon, so that a call shows up while it is young and the clock offset is known for the rest. */
+const FIRST_BATCH_MS = 2_500;
+const BATCH_MS = 5_000;
+const MAX_EVENT_MS = 86_400_000;
+const MAX_NAME_BYTES = 64;
+
+export function startObservation(
+  pc: RTCPeerConnection,
+  reporting: Reporting,
+  options: ObserveOptions,
+  environment: Environment,
+): Observation {
+  const since = environment.now();
+  const listening = new AbortController();
+  const { signal } = listening;
+  let finished = false;
+  const report = guarded(options.onError);
+  const connection = environment.newId();
+  const batcher = createBatcher(identityOf(connection, options, report));
+  const offset = createClockOffset();
+  const transport = createTransport(environment, reporting, {
+    stored: (sentAt, answeredAt, serverTime) => offset.learn(sentAt, answeredAt, serverTime),
+    dropped(batches) {
+      record({ type: 'reports_dropped', value: String(batches) });
+      report({ kind: 'dropped', message: `The buffer was full: ${batches} batch(es) of reports were dropped.` });
+    },
+    error: report,
+    unauthorised: finish,
+    leaving: seal,
+  });
+
+  function seal(): void {
+    const batch = batcher.seal(offset.value());
+    if (batch !== undefined) transport.enqueue(batch);
+  }
+
+  function record(event: Happening): void {
+    const { ms, ...rest } = event;
+    const bounded = ms === undefined ? {} : { ms: Math.min(MAX_EVENT_MS, Math.max(0, Math.round(ms * 10) / 10)) };
+    batcher.addEvent({ t: Math.round(environment.now() * 10) / 10, ...rest, ...bounded });
+    if (batcher.full) seal();
+  }
+
+  const tracks = watchTracks(pc, signal, record);
+  const sampler = createSampler(pc, intervalOf(options), environment, {
+    taken(sample) {
+      if (finished) return;
+      tracks.look();
+      batcher.addSample(sample);
+      if (batcher.full) seal();
+    },
+    closed() {
+      record({ type: 'connection_state', value: 'closed' });
+      finish();
+    },
+  });
+  watchConnection(pc, environment, since, signal, record);
+  watchSurroundings(environment, signal, record);
+  watchFirstFrame(pc, environment, options.video, signal, () =>
+    record({ type: 'first_frame', value: 'video', ms: environment.now() - since }),
+  );
+  // the interval in which media starts begins here rather than at the next tick
+  pc.addEventListener('connectionstatechange', () => void (pc.connectionState === 'connected' && sampler.sample()), {
+    signal,
+  });
+  // hidden: send what there is while the page still runs
+  const { page } = environment;
+  page?.document.addEventListener('visibilitychange', () => void (page.hidden() && seal()), { signal });
+
+  let cancelBatch = environment.after(FIRST_BATCH_MS, nextBatch);
+  function nextBatch(): void {
+    seal();
+    cancelBatch = environment.after(BATCH_MS, nextBatch);
+  }
+
+  function finish(): void {
+    if (finished) return;
+    finished = true;
+    listening.abort();
+    sampler.stop();
+    cancelBatch();
+    seal();
+    transport.close();
+  }
+
+  return {
+    connection,
+    async flush() {
+      if (!finished) await sampler.sample();
+      seal();
+      return transport.drained();
+    },
+    async stop() {
+      if (!finished) await sampler.sample();
+      finish();
+      return transport.drained();
+    },
+  };
+}
+
+function intervalOf({ interval }: ObserveOptions): number {
+  if (typeof interval !== 'number' || !Number.isFinite(interval)) return DEFAULT_INTERVAL_MS;
+  return Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, interval));
+}
+
+/** A name that the collector would refuse must not cost the whole report. */
+function identityOf(
+  connection: string,
+  options: ObserveOptions,
+  report: (error: ReportingError) => void,
+): BatchIdentity {
+  const named = (['call', 'participant'] as const).flatMap((member) => {
+    const name = options[member];
+    if (name === undefined) return [];
+    // eslint-disable-next-line no-control-regex
+    const fits = new TextEncoder().encode(name).length <= MAX_NAME_BYTES && !/[\u0000-\u001f\u007f]/.test(name);
+    if (fits) return [[member, name] as const];
+    const message = `${member} must be at most ${MAX_NAME_BYTES} UTF-8 bytes without control characters; it is left out.`;
+    report({ kind: 'invalid_option', message });
+    return [];
+  });
+  return { connection, sdk: SDK_NAME, ...Object.fromEntries(named) };
+}
+
+/** The app's handler must not break the reporting, nor reporting the app. */
+function guarded(handler: ObserveOptions['onError']): (error: ReportingError) => void {
+  return (error) => {
+    try {
+      handler?.(error);
+    } catch {
+      // the app's own fault, and not ours to raise here
+    }
+  };
+}
