@@ -1,0 +1,61 @@
+/**
+ * What tsc does not do: bundles the browser's code and copies what is not TypeScript, into dist/.
+ * `npm run build` runs it after `tsc -p tsconfig.build.json`.
+ */
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { build } from 'esbuild';
+
+const ROOMS = ['kernel', 'relay', 'collector', 'billing', 'dashboards', 'cli'];
+const COPIED = new Set(['.mjs', '.cjs', '.json', '.html', '.css', '.sql', '.svg']);
+
+/** Browsers with everything that the SDK and the console use: WebRTC 1.0 states, AbortSignal listeners, #private. */
+const browser = {
+  bundle: true,
+  platform: 'browser',
+  target: ['chrome100', 'firefox113', 'safari15.4'],
+  minify: true,
+  sourcemap: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+};
+
+async function bundleClient() {
+  const entry = { ...browser, entryPoints: ['collector/client/index.ts'] };
+  await build({ ...entry, format: 'iife', globalName: 'turnpike', outfile: 'dist/collector/client/turnpike.js' });
+  await build({ ...entry, format: 'esm', outfile: 'dist/collector/client/turnpike.mjs' });
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'collector/client/tsconfig.build.json'], {
+    stdio: 'inherit',
+  });
+}
+
+async function bundleConsole() {
+  const pages = ['overview', 'try'].map((page) => `dashboards/console/web/${page}.ts`);
+  if (!pages.every((page) => existsSync(page))) return;
+  await build({
+    ...browser,
+    entryPoints: pages,
+    format: 'esm',
+    splitting: true,
+    chunkNames: 'shared-[hash]',
+    outdir: 'dist/dashboards/console/web',
+    // the pages load the SDK as any app does, from where the service serves it
+    alias: { 'turnpike/client': '/turnpike.mjs' },
+    external: ['/turnpike.mjs'],
+  });
+}
+
+function copyFiles() {
+  for (const room of ROOMS) {
+    if (!existsSync(room)) continue;
+    for (const entry of readdirSync(room, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile() || !COPIED.has(extname(entry.name)) || entry.name.startsWith('tsconfig')) continue;
+      const file = join(entry.parentPath ?? entry.path, entry.name);
+      cpSync(file, join('dist', file));
+    }
+  }
+}
+
+await Promise.all([bundleClient(), bundleConsole()]);
+copyFiles();
