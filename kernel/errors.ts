@@ -31,6 +31,7 @@ export const errorTable = {
   TP_COLLECTOR_CALL: [404, 'There is no such call.'],
   TP_BILLING_PERIOD: [400, 'The period must be a month such as 2026-11.'],
   TP_BILLING_RATE_CARD: [404, 'There is no such rate card.'],
+  TP_BILLING_RATE_CARD_INVALID: [500, 'The rate card has faults.'],
   TP_BILLING_PARAMETER: [400, 'A model parameter is unknown or out of range.'],
   TP_CLI_USAGE: [400, 'The command line is not understood.'],
   TP_CLI_ROLE: [500, 'A part of the service did not start.'],

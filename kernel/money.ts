@@ -29,3 +29,11 @@ export function decimalToText(value: Money): string {
 export function roundMoney(value: Money, digits = 2): Money {
   return value.round(digits, Big.roundHalfUp);
 }
+
+/** dividend ÷ divisor, rounded half up once, to `digits` decimal places. */
+export function quotient(dividend: Money, divisor: bigint, digits: number): Money {
+  const Rounded = Big();
+  Rounded.DP = digits;
+  Rounded.RM = Big.roundHalfUp;
+  return decimal(new Rounded(dividend).div(divisor.toString()).toFixed());
+}

@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { AudioScore } from '../../../collector/contract.ts';
 import { g107Rating } from '../../../billing/quality/mos/g107.ts';
