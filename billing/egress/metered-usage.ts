@@ -19,7 +19,8 @@ export interface Metered {
  * order it came. Only objects with a reading in the period are looked up, by the table's sorting key.
  *
  * What a reading says about customer, call and participant is taken from the object's newest reading in the period.
- * Parameters: start and end, Unix milliseconds. Sums are UInt64 throughout.
+ * Parameters: start and end, Unix milliseconds. Sums are UInt64 throughout; toUInt64 is there because ClickHouse's
+ * difference of two UInt64 is an Int64.
  */
 export const meteredUsageSql = `WITH
   fromUnixTimestamp64Milli({start:Int64}, 'UTC') AS period_start,
@@ -42,7 +43,7 @@ FROM
     argMaxIf(custom_id, seq, window_end > period_start) AS latest_custom_id,
     argMaxIf(call_id, seq, window_end > period_start) AS latest_call_id,
     argMaxIf(participant_id, seq, window_end > period_start) AS latest_participant_id,
-    max(client_tx_bytes) - maxIf(client_tx_bytes, window_end <= period_start) AS egress,
+    toUInt64(max(client_tx_bytes) - maxIf(client_tx_bytes, window_end <= period_start)) AS egress,
     max(window_end) AS newest
   FROM egress_samples
   WHERE window_end <= period_end
