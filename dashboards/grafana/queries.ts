@@ -104,13 +104,12 @@ FROM (${allowanceSql(card)})`),
 
     monthCost: table(`SELECT toFloat64(cost) AS cost FROM (${allowanceSql(card)})`),
 
-    alerts: table(`SELECT argMax(ts, (ts, state)) AS since, toString(argMax(state, (ts, state))) AS state,
-  argMax(severity, (ts, state)) AS severity, rule, any(app_id) AS app,
-  argMax(value, (ts, state)) AS value, argMax(threshold, (ts, state)) AS threshold, argMax(summary, (ts, state)) AS summary
-FROM (SELECT ts, rule, fingerprint, state, severity, app_id, value, threshold, summary FROM ${alerts}
-  WHERE $__timeFilter(ts) AND (${ofApps} OR app_id = ''))
-GROUP BY rule, fingerprint
-ORDER BY indexOf(['firing', 'pending', 'resolved'], state), since DESC LIMIT 100`),
+    alerts:
+      table(`SELECT ts AS since, toString(state) AS state, severity, rule, app_id AS app, value, threshold, summary
+FROM (SELECT * FROM ${alerts}
+  WHERE $__timeFilter(ts) AND (${ofApps} OR app_id = '')
+  ORDER BY ts DESC, state DESC LIMIT 1 BY rule, fingerprint)
+ORDER BY indexOf(['firing', 'pending', 'resolved'], toString(state)), since DESC, rule LIMIT 100`),
 
     /** Calls in the order of their worst moments; one row a model, as scores of two models are not compared. */
     worstCalls: table(`SELECT call_id AS call, app_id AS app, toString(mos_model) AS model,
@@ -146,7 +145,7 @@ FROM egress
 WHERE $__timeFilter(window_end) AND ${ofCall} AND meter = 'turn'`),
 
   mos: series(`SELECT $__timeInterval(ts) AS time, toString(mos_model) AS model, ${streamLabel} AS source,
-  quantile(0.5)(toFloat64(mos)) AS mos
+  quantile(0.5)(toFloat64(mos)) AS score
 FROM ${streams}
 WHERE $__timeFilter(ts) AND ${ofCall} AND mos IS NOT NULL
 GROUP BY time, model, source ORDER BY time, source, model`),
@@ -196,5 +195,5 @@ GROUP BY time, participant, class ORDER BY time, participant, class`),
     table(`SELECT ts AS time, participant_id AS participant, type AS event, value, toFloat64(value_ms) AS duration, detail
 FROM ${events}
 WHERE $__timeFilter(ts) AND ${ofCall}
-ORDER BY ts, batch_seq, sample_index LIMIT 1000`),
+ORDER BY ts, connection_id, batch_seq, sample_index LIMIT 1000`),
 } as const;
