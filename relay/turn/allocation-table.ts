@@ -1,0 +1,112 @@
+/** Every allocation of one core, found by what a request brings, and ordered by what comes due. */
+import type { FiveTuple } from '../../kernel/address.ts';
+import type { AllocationId } from '../planes/plane.ts';
+import type { AllocationRecord } from './allocation.ts';
+import { DeadlineHeap } from './deadline-heap.ts';
+
+function tupleKey({ transport, client, server }: FiveTuple): string {
+  return `${transport} ${client.address} ${client.port} ${server.address} ${server.port}`;
+}
+
+/** The user whose quota an allocation counts against; unlike the username it outlives a credential. */
+export function userKey(app: string, customId: string, username: string): string {
+  return customId === '' ? `username ${username}` : `customer ${app} ${customId}`;
+}
+
+/** Sets of allocations under names; a name with none is not kept. */
+class Index {
+  readonly #sets = new Map<string, Set<AllocationRecord>>();
+
+  get size(): number {
+    return this.#sets.size;
+  }
+  of(name: string): ReadonlySet<AllocationRecord> {
+    return this.#sets.get(name) ?? new Set();
+  }
+  add(name: string, record: AllocationRecord): void {
+    const set = this.#sets.get(name);
+    if (set === undefined) this.#sets.set(name, new Set([record]));
+    else set.add(record);
+  }
+  remove(name: string, record: AllocationRecord): void {
+    const set = this.#sets.get(name);
+    set?.delete(record);
+    if (set?.size === 0) this.#sets.delete(name);
+  }
+}
+
+export class AllocationTable {
+  /** Opening, live and closing. */
+  readonly #byId = new Map<AllocationId, AllocationRecord>();
+  /** Opening and live: a closing one has given its five-tuple back. */
+  readonly #byTuple = new Map<string, AllocationRecord>();
+  readonly #byUsername = new Index();
+  readonly #byUser = new Index();
+  readonly #deadlines = new DeadlineHeap<AllocationRecord>();
+
+  /** Opening and live. */
+  get size(): number {
+    return this.#byTuple.size;
+  }
+
+  /** Entries of every map, for those who watch memory: all zero when nothing is left. */
+  get entries(): Readonly<Record<'ids' | 'tuples' | 'usernames' | 'users' | 'deadlines', number>> {
+    return {
+      ids: this.#byId.size,
+      tuples: this.#byTuple.size,
+      usernames: this.#byUsername.size,
+      users: this.#byUser.size,
+      deadlines: this.#deadlines.size,
+    };
+  }
+
+  get(id: AllocationId): AllocationRecord | undefined {
+    return this.#byId.get(id);
+  }
+  of(fiveTuple: FiveTuple): AllocationRecord | undefined {
+    return this.#byTuple.get(tupleKey(fiveTuple));
+  }
+  ofUsername(username: string): ReadonlySet<AllocationRecord> {
+    return this.#byUsername.of(username);
+  }
+  ofUser(user: string): ReadonlySet<AllocationRecord> {
+    return this.#byUser.of(user);
+  }
+  /** Opening and live. */
+  all(): IterableIterator<AllocationRecord> {
+    return this.#byTuple.values();
+  }
+  /** The opening or live allocation that ends first. */
+  first(): AllocationRecord | undefined {
+    return this.#deadlines.first();
+  }
+
+  add(record: AllocationRecord): void {
+    this.#byId.set(record.id, record);
+    this.#byTuple.set(tupleKey(record.fiveTuple), record);
+    this.#byUsername.add(record.username, record);
+    this.#byUser.add(userKey(record.app, record.claims.customId, record.username), record);
+    this.#deadlines.add(record);
+  }
+
+  postpone(record: AllocationRecord, deadline: number): void {
+    this.#deadlines.move(record, deadline);
+  }
+
+  /** Gives back everything but the id, by which the plane's last word will name it. */
+  end(record: AllocationRecord): void {
+    if (record.state === 'closing') return;
+    record.state = 'closing';
+    this.#byTuple.delete(tupleKey(record.fiveTuple));
+    this.#byUsername.remove(record.username, record);
+    this.#byUser.remove(userKey(record.app, record.claims.customId, record.username), record);
+    this.#deadlines.remove(record);
+  }
+
+  /** Ends it if need be, and gives the id back too. */
+  forget(id: AllocationId): void {
+    const record = this.#byId.get(id);
+    if (record !== undefined) this.end(record);
+    this.#byId.delete(id);
+  }
+}

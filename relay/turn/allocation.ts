@@ -1,0 +1,106 @@
+/** One allocation (RFC 8656 §2.2): a relayed address, who asked for it, and what may pass through it. */
+import { type Endpoint, type Family, familyOf, type FiveTuple } from '../../kernel/address.ts';
+import type { CredentialClaims } from '../contract.ts';
+import type { AllocationId, CloseReason } from '../planes/plane.ts';
+import type { Asked } from './answer.ts';
+import type { Accepted, Instant } from './authenticator.ts';
+import { Channels } from './channels.ts';
+import type { Timed } from './deadline-heap.ts';
+import { Permissions } from './permissions.ts';
+import type { Settings } from './settings.ts';
+
+/** `opening` until the plane has a port; `closing` from the close command to the plane's last word on it. */
+export type AllocationState = 'opening' | 'live' | 'closing';
+
+/** What the rest of the relay may read of an allocation. */
+export interface Allocation {
+  readonly id: AllocationId;
+  readonly state: AllocationState;
+  readonly fiveTuple: FiveTuple;
+  readonly clientFamily: Family;
+  readonly relayFamily: Family;
+  /** The relayed transport address as told to the client; undefined while opening. */
+  readonly relayed: Endpoint | undefined;
+  readonly username: string;
+  readonly app: string;
+  readonly keyId: string;
+  readonly claims: CredentialClaims;
+  /** When it was asked for, on both clocks. */
+  readonly createdAt: Instant;
+  /** Monotonic milliseconds after which nothing of it may be used. */
+  readonly deadline: number;
+}
+
+/** The Allocate request behind an allocation, kept for its answer and for its retransmissions (RFC 8489 §6.3.1). */
+export interface Origin {
+  readonly asked: Asked;
+  /** The request's MESSAGE-INTEGRITY: with the transaction id it tells a retransmission from another request. */
+  readonly integrity: Uint8Array;
+  /** Seconds granted. */
+  readonly lifetime: number;
+  readonly evenPort: boolean;
+  /** Whether a second, IPv6 address was asked for as well, which this server does not give. */
+  readonly additionalFamily: boolean;
+}
+
+export class AllocationRecord implements Allocation, Timed {
+  readonly id: AllocationId;
+  readonly fiveTuple: FiveTuple;
+  readonly clientFamily: Family;
+  readonly relayFamily: Family;
+  readonly username: string;
+  /** The long-term key that verified the Allocate: every later request is checked with it (RFC 8656 §5). */
+  readonly key: Uint8Array;
+  readonly app: string;
+  readonly keyId: string;
+  readonly claims: CredentialClaims;
+  readonly createdAt: Instant;
+  /** Monotonic milliseconds at which the credential ends the allocation; infinite when it does not. */
+  readonly credentialDeadline: number;
+  readonly origin: Origin;
+  readonly permissions: Permissions;
+  readonly channels: Channels;
+  state: AllocationState = 'opening';
+  relayed: Endpoint | undefined;
+  /** The success response as sent, for retransmissions of the request. */
+  answer: Uint8Array | undefined;
+  /** Ports asked of the plane so far. */
+  attempts = 0;
+  deadline: number;
+  slot = -1;
+
+  constructor(made: {
+    id: AllocationId;
+    fiveTuple: FiveTuple;
+    relayFamily: Family;
+    username: string;
+    key: Uint8Array;
+    accepted: Accepted;
+    createdAt: Instant;
+    credentialDeadline: number;
+    deadline: number;
+    origin: Origin;
+    settings: Pick<Settings, 'permissionsPerAllocation' | 'channelsPerAllocation'>;
+  }) {
+    this.id = made.id;
+    this.fiveTuple = made.fiveTuple;
+    this.clientFamily = familyOf(made.fiveTuple.client.address);
+    this.relayFamily = made.relayFamily;
+    this.username = made.username;
+    this.key = made.key;
+    this.app = made.accepted.app;
+    this.keyId = made.accepted.keyId;
+    this.claims = made.accepted.claims;
+    this.createdAt = made.createdAt;
+    this.credentialDeadline = made.credentialDeadline;
+    this.deadline = made.deadline;
+    this.origin = made.origin;
+    this.permissions = new Permissions(made.settings.permissionsPerAllocation);
+    this.channels = new Channels(made.settings.channelsPerAllocation);
+  }
+}
+
+/** Why an allocation past its deadline ends: its own lifetime, or its credential's. */
+export function endReason(record: AllocationRecord): CloseReason {
+  return record.deadline === record.credentialDeadline ? 'credential_expired' : 'expired';
+}

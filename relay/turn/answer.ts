@@ -1,0 +1,57 @@
+/** Writing answers: what of the question they need, how they are sealed, and how large they may be. */
+import { attributes } from '../stun/attributes.ts';
+import { errorCode } from '../stun/error-code.ts';
+import type { ErrorName } from '../stun/error-codes.ts';
+import type { StunMessage } from '../stun/message.ts';
+import { encodeMessage, type Setter } from '../stun/message-writer.ts';
+
+/** What an answer takes from its question. Owns its octets, so that it may outlive the datagram. */
+export interface Asked {
+  readonly method: number;
+  readonly transactionId: Uint8Array;
+  /** Who asks with FINGERPRINT is answered with FINGERPRINT (RFC 8489 §7). */
+  readonly fingerprint: boolean;
+  /** Octets of the question. */
+  readonly length: number;
+}
+
+export function askedOf(message: StunMessage): Asked {
+  return {
+    method: message.method,
+    transactionId: Uint8Array.from(message.transactionId),
+    fingerprint: message.has(attributes.FINGERPRINT.type),
+    length: message.raw.length,
+  };
+}
+
+/**
+ * Octets of an answer for each octet of an unauthenticated question, at most: a source address may be forged, and a relay that
+ * answers with more than it was sent is a weapon.
+ */
+export const AMPLIFICATION = 3.6;
+
+/** Longer than any answer: 64 unknown types, realm, nonce, software, a reason phrase and the seals. */
+const scratch = new Uint8Array(4096);
+
+function encode(asked: Asked, messageClass: 'success' | 'error', setters: readonly Setter[], key?: Uint8Array) {
+  const { method, transactionId, fingerprint } = asked;
+  return encodeMessage(scratch, { method, messageClass, transactionId }, setters, { key, fingerprint }).slice();
+}
+
+/** `key` seals with MESSAGE-INTEGRITY: for every answer to an authenticated request (RFC 8489 §9.2.4). */
+export function successAnswer(asked: Asked, setters: readonly Setter[], key?: Uint8Array): Uint8Array {
+  return encode(asked, 'success', setters, key);
+}
+
+export function errorAnswer(asked: Asked, error: ErrorName, setters: readonly Setter[], key?: Uint8Array): Uint8Array {
+  return encode(asked, 'error', [errorCode(error), ...setters], key);
+}
+
+/** An error for somebody unknown: without its reason phrase if that makes it fit, undefined if it does not fit even so. */
+export function modestErrorAnswer(asked: Asked, error: ErrorName, setters: readonly Setter[]): Uint8Array | undefined {
+  const most = asked.length * AMPLIFICATION;
+  const full = errorAnswer(asked, error, setters);
+  if (full.length <= most) return full;
+  const bare = encode(asked, 'error', [errorCode(error, ''), ...setters]);
+  return bare.length <= most ? bare : undefined;
+}

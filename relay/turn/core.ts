@@ -1,0 +1,250 @@
+/**
+ * The TURN server (RFC 8656) as a state machine without I/O, clock or randomness of its own: a datagram, a five-tuple and a moment
+ * in, commands to the plane out. Authentication, unknown attributes, answers and their seals are dealt with here once;
+ * each method has a file of its own.
+ */
+import type { Endpoint, FiveTuple } from '../../kernel/address.ts';
+import type { AllocationId, CloseReason, Command, PlaneEvent } from '../planes/plane.ts';
+import { attributes } from '../stun/attributes.ts';
+import { unknownAttributeTypes } from '../stun/error-code.ts';
+import { type ErrorName, errorCodes } from '../stun/error-codes.ts';
+import { decodeMessage, type StunMessage, unknownAttributes } from '../stun/message.ts';
+import type { Setter } from '../stun/message-writer.ts';
+import { methods } from '../stun/methods.ts';
+import { text } from '../stun/text-attributes.ts';
+import { allocate, allocatedAnswer, isRetransmission, openCommand } from './allocate.ts';
+import { type Allocation, type AllocationRecord, endReason } from './allocation.ts';
+import { AllocationTable } from './allocation-table.ts';
+import { askedOf, errorAnswer, modestErrorAnswer, successAnswer } from './answer.ts';
+import { authenticate, type Authentication, type Gate } from './authentication.ts';
+import type { Instant } from './authenticator.ts';
+import { bindingAnswer } from './binding.ts';
+import { channelBind } from './channel-bind.ts';
+import { createPermission } from './create-permission.ts';
+import { NonceMint } from './nonce.ts';
+import type { RequestMethod, RequestResult } from './observer.ts';
+import { refresh } from './refresh.ts';
+import { objection, type Outcome, type State, type TurnRequest } from './request.ts';
+import { settle, type TurnOptions } from './settings.ts';
+
+type Handler = (request: TurnRequest, state: State) => Outcome;
+
+const handlers: ReadonlyMap<number, readonly [RequestMethod, Handler]> = new Map([
+  [methods.ALLOCATE.code, ['allocate', allocate]],
+  [methods.REFRESH.code, ['refresh', refresh]],
+  [methods.CREATE_PERMISSION.code, ['create_permission', createPermission]],
+  [methods.CHANNEL_BIND.code, ['channel_bind', channelBind]],
+]);
+
+/** Milliseconds during which a repeated Allocate is answered as the first (RFC 8489 §6.3.1). */
+const TRANSACTION_LIFETIME = 40_000;
+
+const resultOf = (error: ErrorName) => `${errorCodes[error].code}` as const;
+
+export class TurnCore {
+  readonly #state: State;
+  readonly #gate: Gate;
+
+  constructor(options: TurnOptions) {
+    const settings = settle(options);
+    this.#state = { settings, table: new AllocationTable() };
+    this.#gate = {
+      realm: settings.realm,
+      authenticator: settings.authenticator,
+      nonces: new NonceMint(settings.nonceKey, settings.nonceLifetime),
+    };
+  }
+
+  /**
+   * One datagram or frame that is neither ChannelData nor a Send indication. `bytes` is read during the call only. Anything that is
+   * no request of a method of ours is dropped without an answer (RFC 8489 §6.3, §6.3.2).
+   */
+  handleControl(bytes: Uint8Array, from: FiveTuple, at: Instant): readonly Command[] {
+    const decoded = decodeMessage(bytes);
+    if (!decoded.ok || decoded.message.messageClass !== 'request') return [];
+    const { message } = decoded;
+    if (message.method === methods.BINDING.code) return this.#bind(message, from);
+    const [name, handle] = handlers.get(message.method) ?? [];
+    if (name === undefined || handle === undefined) return [];
+
+    const overdue = this.#expireOn(from, at);
+    const allocation = this.#state.table.of(from);
+    if (allocation !== undefined && isRetransmission(allocation, message)) {
+      const repeated = this.#repeat(allocation, at);
+      if (repeated !== undefined) return repeated;
+    }
+    const authentication = authenticate(this.#gate, message, from, at, allocation);
+    if (!authentication.ok) return [...overdue, ...this.#refuse(name, authentication, message, from, at, allocation)];
+    const request = { message, from, at, identity: authentication.identity, allocation };
+    return [...overdue, ...this.#answer(name, request, objection(message) ?? handle(request, this.#state))];
+  }
+
+  /** What the plane reports. */
+  handleEvent(event: PlaneEvent, at: Instant): readonly Command[] {
+    switch (event.type) {
+      case 'control':
+        return this.handleControl(event.bytes, event.from, at);
+      case 'opened':
+        return this.#opened(event.allocation, event.relayed);
+      case 'exhausted':
+        return this.#exhausted(event.allocation);
+      case 'closed':
+        this.#state.table.forget(event.allocation);
+        return [];
+      // `unreachable`: an ICMP attribute (RFC 8656 §11.6) needs the error's type and code, which no plane can see yet.
+      default:
+        return [];
+    }
+  }
+
+  /** Ends what is past its deadline. Costs nothing when nothing is. */
+  expire(at: Instant): readonly Command[] {
+    const commands: Command[] = [];
+    for (let first = this.#state.table.first(); first !== undefined && first.deadline <= at.monotonic;) {
+      commands.push(this.#end(first, endReason(first)));
+      first = this.#state.table.first();
+    }
+    return commands;
+  }
+
+  /** Monotonic milliseconds at which `expire` will have something to do; undefined when nothing lives. */
+  nextDeadline(): number | undefined {
+    return this.#state.table.first()?.deadline;
+  }
+
+  /** Ends one allocation now. Nothing happens when it is gone or going. */
+  close(id: AllocationId, reason: CloseReason): readonly Command[] {
+    const record = this.#state.table.get(id);
+    return record === undefined || record.state === 'closing' ? [] : [this.#end(record, reason)];
+  }
+
+  /** Any allocation the plane has not had its last word on: it answers until its `closed` event has been handled here. */
+  allocation(id: AllocationId): Allocation | undefined {
+    return this.#state.table.get(id);
+  }
+
+  /** Those that live or are being opened. */
+  allocations(): IterableIterator<Allocation> {
+    return this.#state.table.all();
+  }
+
+  /** Those of one credential, living or being opened. A copy, safe to close while walking. */
+  allocationsOf(username: string): readonly Allocation[] {
+    return [...this.#state.table.ofUsername(username)];
+  }
+
+  /** How many live or are being opened. */
+  get size(): number {
+    return this.#state.table.size;
+  }
+
+  /** Sizes of the maps behind it all: every one is 0 when everything has ended. */
+  get entries(): AllocationTable['entries'] {
+    return this.#state.table.entries;
+  }
+
+  #bind(message: StunMessage, from: FiveTuple): readonly Command[] {
+    const unknown = unknownAttributes(message);
+    const asked = askedOf(message);
+    const bytes =
+      unknown.length > 0
+        ? modestErrorAnswer(asked, 'UNKNOWN_ATTRIBUTE', [unknownAttributeTypes(unknown)])
+        : successAnswer(asked, bindingAnswer(from));
+    this.#report('binding', bytes === undefined ? 'dropped' : unknown.length > 0 ? '420' : 'ok', from);
+    return bytes === undefined ? [] : [{ type: 'send', to: from, bytes }];
+  }
+
+  /** The same answer once more, or silence while there is none yet; undefined when the transaction is too old to remember. */
+  #repeat(record: AllocationRecord, at: Instant): readonly Command[] | undefined {
+    const { answer } = record;
+    if (answer !== undefined && at.monotonic >= record.createdAt.monotonic + TRANSACTION_LIFETIME) return undefined;
+    this.#state.settings.observer.onRequest?.('allocate', 'repeated');
+    return answer === undefined ? [] : [{ type: 'send', to: record.fiveTuple, bytes: answer, allocation: record.id }];
+  }
+
+  #refuse(
+    method: RequestMethod,
+    refused: Extract<Authentication, { ok: false }>,
+    message: StunMessage,
+    from: FiveTuple,
+    at: Instant,
+    allocation: AllocationRecord | undefined,
+  ): readonly Command[] {
+    const { error, key } = refused;
+    const asked = askedOf(message);
+    if (refused.failure !== undefined) this.#state.settings.observer.onAuthFailure?.(refused.failure);
+    const challenge = refused.challenge
+      ? [text(attributes.REALM, this.#gate.realm), text(attributes.NONCE, this.#gate.nonces.issue(from, at.now))]
+      : [];
+    const bytes =
+      key === undefined ? modestErrorAnswer(asked, error, challenge) : errorAnswer(asked, error, challenge, key);
+    this.#report(method, bytes === undefined ? 'dropped' : resultOf(error), from);
+    if (bytes === undefined) return [];
+    return [key === undefined ? { type: 'send', to: from, bytes } : this.#send(from, bytes, allocation)];
+  }
+
+  #answer(method: RequestMethod, request: TurnRequest, outcome: Outcome): readonly Command[] {
+    if (outcome.type === 'pending') return outcome.commands;
+    const asked = askedOf(request.message);
+    const { key } = request.identity;
+    this.#report(method, outcome.type === 'success' ? 'ok' : resultOf(outcome.error), request.from);
+    if (outcome.type === 'error') {
+      return [this.#send(request.from, errorAnswer(asked, outcome.error, outcome.attributes, key), request.allocation)];
+    }
+    const { software } = this.#state.settings;
+    const setters: Setter[] = [
+      ...outcome.attributes,
+      ...(software === '' ? [] : [text(attributes.SOFTWARE, software)]),
+    ];
+    const answer = this.#send(request.from, successAnswer(asked, setters, key), request.allocation);
+    return [...(outcome.before ?? []), answer, ...(outcome.after ?? [])];
+  }
+
+  /** An answer to an authenticated request: it counts for the allocation on its five-tuple, once the plane knows of that. */
+  #send(to: FiveTuple, bytes: Uint8Array, allocation: AllocationRecord | undefined): Command {
+    if (allocation === undefined || allocation.relayed === undefined) return { type: 'send', to, bytes };
+    return { type: 'send', to, bytes, allocation: allocation.id };
+  }
+
+  #opened(id: AllocationId, relayed: Endpoint): readonly Command[] {
+    const { table, settings } = this.#state;
+    const record = table.get(id);
+    if (record?.state !== 'opening') return [];
+    record.state = 'live';
+    record.relayed = relayed;
+    record.answer = successAnswer(record.origin.asked, allocatedAnswer(record, settings), record.key);
+    this.#report('allocate', 'ok', record.fiveTuple);
+    return [this.#send(record.fiveTuple, record.answer, record)];
+  }
+
+  #exhausted(id: AllocationId): readonly Command[] {
+    const { table, settings } = this.#state;
+    const record = table.get(id);
+    if (record === undefined || record.state === 'live') return [];
+    if (record.state === 'opening' && record.attempts < settings.openAttempts) return [openCommand(record, settings)];
+    const given = record.state === 'opening';
+    table.forget(id);
+    if (!given) return [];
+    this.#report('allocate', resultOf('INSUFFICIENT_CAPACITY'), record.fiveTuple);
+    const bytes = errorAnswer(record.origin.asked, 'INSUFFICIENT_CAPACITY', [], record.key);
+    return [{ type: 'send', to: record.fiveTuple, bytes }];
+  }
+
+  /** A packet may come before the timer does: what is past its deadline on this five-tuple ends first. */
+  #expireOn(from: FiveTuple, at: Instant): readonly Command[] {
+    const record = this.#state.table.of(from);
+    return record !== undefined && record.deadline <= at.monotonic ? [this.#end(record, endReason(record))] : [];
+  }
+
+  #end(record: AllocationRecord, reason: CloseReason): Command {
+    this.#state.table.end(record);
+    return { type: 'close', allocation: record.id, reason };
+  }
+
+  #report(method: RequestMethod, result: RequestResult, from: FiveTuple): void {
+    const { observer } = this.#state.settings;
+    observer.onRequest?.(method, result);
+    if (method === 'allocate' && result !== 'dropped' && result !== 'repeated')
+      observer.onAllocation?.(from.transport, result);
+  }
+}

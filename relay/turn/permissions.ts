@@ -1,0 +1,36 @@
+/** The permissions of one allocation (RFC 8656 §9): peer addresses without ports, each with its deadline. */
+
+/** Milliseconds a permission lives, neither more nor less. */
+export const PERMISSION_LIFETIME = 300_000;
+
+export class Permissions {
+  readonly #deadlines = new Map<string, number>();
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get size(): number {
+    return this.#deadlines.size;
+  }
+
+  isLive(address: string, now: number): boolean {
+    return (this.#deadlines.get(address) ?? Number.NEGATIVE_INFINITY) > now;
+  }
+
+  /** Whether all of these addresses would fit. Looks through the dead ones only when it would be full. */
+  hasRoom(addresses: ReadonlySet<string>, now: number): boolean {
+    if (this.#deadlines.size + addresses.size <= this.#most) return true;
+    for (const [address, deadline] of this.#deadlines) if (deadline <= now) this.#deadlines.delete(address);
+    const fresh = [...addresses].filter((address) => !this.#deadlines.has(address));
+    return this.#deadlines.size + fresh.length <= this.#most;
+  }
+
+  /** Installs or refreshes; returns the new deadline. */
+  install(address: string, now: number): number {
+    const deadline = now + PERMISSION_LIFETIME;
+    this.#deadlines.set(address, deadline);
+    return deadline;
+  }
+}

@@ -1,0 +1,75 @@
+/** What a TURN core is made with. Seconds are whole; times inside the core are monotonic milliseconds. */
+import type { Family } from '../../kernel/address.ts';
+import type { Random } from '../../kernel/random.ts';
+import type { PeerPolicy } from '../planes/plane.ts';
+import type { Authenticator } from './authenticator.ts';
+import type { TurnObserver } from './observer.ts';
+
+interface Required {
+  /** Told to every client and part of every key. Short: it rides in each 401 (48 octets still answer a browser's Allocate). */
+  readonly realm: string;
+  /** Seals nonces: 16 octets or more, shared by workers that share clients. */
+  readonly nonceKey: Uint8Array;
+  readonly authenticator: Authenticator;
+  readonly policy: Pick<PeerPolicy, 'judge' | 'permits'>;
+  readonly random: Random;
+  /** Ports of relayed addresses, both ends included. */
+  readonly relayPorts: { readonly first: number; readonly last: number };
+  /** Families in which this node can relay. */
+  readonly families: readonly Family[];
+}
+
+interface Tuning {
+  /** After a credential's end its allocations may go on (`keep`) or are closed at once (`disconnect`). */
+  readonly onExpiry: 'keep' | 'disconnect';
+  /** Seconds a nonce is good for. */
+  readonly nonceLifetime: number;
+  /** Seconds an allocation lives when the client asks for less or nothing (RFC 8656 §3.2). */
+  readonly defaultLifetime: number;
+  /** Seconds an allocation lives at most between two refreshes (RFC 8656 §7.2). */
+  readonly maxLifetime: number;
+  /** Allocations of this core, 508 beyond. */
+  readonly maxAllocations: number;
+  /** Allocations of one user, 486 beyond: of one `customId` of an app, or of one username where there is none. */
+  readonly allocationsPerUser: number;
+  /** Live permissions of an allocation, 508 beyond. */
+  readonly permissionsPerAllocation: number;
+  /** Channels of an allocation, those in their 5 minutes of rest included, 508 beyond. */
+  readonly channelsPerAllocation: number;
+  /** Ports tried before an Allocate is answered 508. */
+  readonly openAttempts: number;
+  /** SOFTWARE in authenticated success answers; empty leaves it out. */
+  readonly software: string;
+  readonly observer: TurnObserver;
+}
+
+export type TurnOptions = Required & Partial<Tuning>;
+export type Settings = Required & Tuning;
+
+export const turnDefaults: Tuning = {
+  onExpiry: 'keep',
+  nonceLifetime: 600,
+  defaultLifetime: 600,
+  maxLifetime: 3600,
+  maxAllocations: 10_000,
+  allocationsPerUser: Number.POSITIVE_INFINITY,
+  permissionsPerAllocation: 256,
+  channelsPerAllocation: 256,
+  openAttempts: 16,
+  software: '',
+  observer: {},
+};
+
+/** Fills in the defaults. Throws RangeError when the options contradict themselves: that is a start-up fault. */
+export function settle(options: TurnOptions): Settings {
+  const settings = Object.freeze({ ...turnDefaults, ...options });
+  const { first, last } = settings.relayPorts;
+  // Two ports at least, so that EVEN-PORT finds one.
+  if (first < 1 || last > 65535 || last <= first) throw new RangeError('relay ports must be a range within 1 to 65535');
+  if (settings.families.length === 0) throw new RangeError('no address family to relay in');
+  if (settings.maxLifetime < settings.defaultLifetime)
+    throw new RangeError('the longest lifetime is below the default');
+  const realm = Buffer.byteLength(settings.realm);
+  if (realm === 0 || realm > 128) throw new RangeError('the realm must have 1 to 128 octets');
+  return settings;
+}
