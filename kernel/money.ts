@@ -37,3 +37,8 @@ export function quotient(dividend: Money, divisor: bigint, digits: number): Mone
   Rounded.RM = Big.roundHalfUp;
   return decimal(new Rounded(dividend).div(divisor.toString()).toFixed());
 }
+
+/** Decimal places of a currency's minor unit (ISO 4217): 2 for USD, 0 for JPY. */
+export function minorDigits(currency: string): number {
+  return new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2;
+}

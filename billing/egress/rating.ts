@@ -4,7 +4,7 @@
  * shared by a pool of meters, so the pool is formed before it; tiers price what the allowance did not cover, over the
  * whole pool; and only then is the price, rounded once, divided among the lines.
  */
-import { decimal, quotient } from '../../kernel/money.ts';
+import { decimal, minorDigits, quotient } from '../../kernel/money.ts';
 import type { Money } from '../../kernel/money.ts';
 import type { Meter, MeteredUsage, RateCard } from '../contract.ts';
 import { allocate } from './allocation.ts';
@@ -143,11 +143,6 @@ function applyLines(rating: Rating): Rating {
   );
   const lines = rating.lines.map((line, index) => ({ ...line, cost: decimal(shares[index] ?? 0n).div(unit) }));
   return { ...rating, lines };
-}
-
-/** Decimal places of a currency's minor unit (ISO 4217): 2 for USD, 0 for JPY. */
-export function minorDigits(currency: string): number {
-  return new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2;
 }
 
 const least = (one: bigint, other: bigint): bigint => (one < other ? one : other);

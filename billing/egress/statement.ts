@@ -2,10 +2,10 @@
 import type { StoreReader } from '../../collector/store/store.ts';
 import type { Period } from '../../kernel/period.ts';
 import type { RateCard, Statement } from '../contract.ts';
-import { decimal } from '../../kernel/money.ts';
+import { decimal, minorDigits } from '../../kernel/money.ts';
 import { meteredUsage } from './metered-usage.ts';
 import type { Metered } from './metered-usage.ts';
-import { minorDigits, rate, total } from './rating.ts';
+import { rate, total } from './rating.ts';
 
 export interface StatementRequest {
   readonly reader: StoreReader;

@@ -77,7 +77,7 @@ function addNumbers(dashboard: DashboardBuilder, card: RateCard): void {
     .withPanel(
       stat(queries.monthCost, {
         title: 'Cost this month',
-        description: `Cost so far on the rate card “${card.id}” (${card.provider}, as of ${card.asOf}), before any rounding.`,
+        description: `Cost so far on the rate card “${card.id}” (${card.provider}, as of ${card.asOf}).`,
         unit: `currency${card.currency}`,
         decimals: 2,
         width: 4,

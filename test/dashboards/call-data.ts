@@ -235,6 +235,17 @@ export const readings: readonly ReadingPlan[] = [
       [END - 600_000, 750n * GB],
     ],
   },
+  // Nobody's bytes on both meters: nothing proves that they are the same, so both count.
+  ...(['turn', 'sfu'] as const).map((meter): ReadingPlan => ({
+    meter,
+    object: `${meter}-anonymous`,
+    peerClass: meter === 'turn' ? 'sfu' : 'none',
+    app: 'demo',
+    customId: '',
+    call: '',
+    participant: '',
+    totals: [[END - 3_000_000, 500_000_000n]],
+  })),
 ];
 
 const readingRows = (plan: ReadingPlan): Row[] =>
