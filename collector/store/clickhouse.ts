@@ -105,7 +105,7 @@ class HttpStore implements ClickHouseStore {
 
   async insert(table: TableName, rows: readonly Row[]): Promise<void> {
     if (rows.length === 0) return;
-    const values = withTimes(table, rows);
+    const values = encode(table, rows);
     const { metrics } = this.#options;
     const timed = metrics?.histogram('turnpike_collector_insert_seconds').startTimer({ table });
     await this.#attempt(this.#options.insertRetryMs ?? 10_000, (client) =>
@@ -233,15 +233,20 @@ const timeColumns = new Map<TableName, readonly string[]>(
   ]),
 );
 
-/** ClickHouse takes a bare number for seconds or milliseconds by its number of digits; text leaves no doubt. */
-function withTimes(table: TableName, rows: readonly Row[]): Row[] {
-  const columns = timeColumns.get(table) ?? [];
+/**
+ * Rows as ClickHouse parses them without doubt. It takes a bare number for seconds or milliseconds by its number of
+ * digits, and refuses the whole insert for one lone surrogate in a string.
+ */
+function encode(table: TableName, rows: readonly Row[]): Row[] {
+  const times = timeColumns.get(table) ?? [];
   return rows.map((row) => {
     const copy: Record<string, Row[string]> = { ...row };
-    for (const column of columns) {
-      const value = copy[column];
-      if (typeof value === 'number') copy[column] = new Date(Math.round(value)).toISOString();
+    for (const [column, value] of Object.entries(row)) {
+      if (typeof value === 'string' && SURROGATE.test(value)) copy[column] = Buffer.from(value).toString();
+      if (typeof value === 'number' && times.includes(column)) copy[column] = new Date(Math.round(value)).toISOString();
     }
     return copy;
   });
 }
+
+const SURROGATE = /[\ud800-\udfff]/;

@@ -6,15 +6,21 @@ import { tableNames, tables } from '../../collector/store/tables.ts';
 
 const T = Date.UTC(2026, 10, 20, 18, 0, 0, 250);
 
-export function streamRow(change: Record<string, Row[string]> = {}): Row {
+function leading(call: string): Row {
   return {
     app_id: 'app',
-    call_id: 'call',
+    call_id: call,
     participant_id: 'alice',
     connection_id: 'connection-1',
     ts: T,
     batch_seq: 1,
     sample_index: 1,
+  };
+}
+
+export function streamRow(change: Record<string, Row[string]> = {}): Row {
+  return {
+    ...leading('call'),
     stream: 'inbound/audio/42',
     interval_ms: 5_000,
     direction: 'inbound',
@@ -124,6 +130,19 @@ export function storeConformance(name: string, open: () => Promise<Store>): void
           { call: hostile, from: '2026-11-20 00:00:00', seqs: [1, 2] },
         ),
       ).toEqual([{ n: '1' }]);
+    });
+
+    it('keeps any text, and replaces half a character by the mark for it', async () => {
+      await store.insert('call_events', [
+        { ...leading('text'), sample_index: 1, type: 'text', value: '\u{1f98a}\u0000\n\\"' },
+        { ...leading('text'), sample_index: 2, type: 'text', value: 'half \ud83d of it' },
+      ]);
+      expect(
+        await store.select(
+          z.object({ value: z.string() }),
+          `SELECT value FROM call_events FINAL WHERE call_id = 'text' ORDER BY sample_index`,
+        ),
+      ).toEqual([{ value: '\u{1f98a}\u0000\n\\"' }, { value: 'half \ufffd of it' }]);
     });
 
     it('refuses a row that does not have the shape the reader asked for', async () => {
