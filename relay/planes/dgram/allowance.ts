@@ -1,0 +1,74 @@
+/** What a credential's limits still allow one allocation: two token buckets, and a byte quota on what its client is sent. */
+import type { Limits } from '../plane.ts';
+
+/**
+ * A token bucket that holds one second's worth. Tokens are thousandths, so that whole milliseconds refill it in whole numbers.
+ * It admits while anything is left and may go into debt by one packet: so a large packet passes a low rate now and then,
+ * and the rate over any longer time is exact.
+ */
+class Bucket {
+  readonly #perSecond: number;
+  #tokens: number;
+  #filledAt: number;
+
+  constructor(perSecond: number, now: number) {
+    this.#perSecond = perSecond;
+    this.#tokens = perSecond * 1000;
+    this.#filledAt = now;
+  }
+
+  admits(now: number): boolean {
+    this.#tokens = Math.min(this.#perSecond * 1000, this.#tokens + (now - this.#filledAt) * this.#perSecond);
+    this.#filledAt = now;
+    return this.#tokens > 0;
+  }
+
+  take(amount: number): void {
+    this.#tokens -= amount * 1000;
+  }
+}
+
+export class Allowance {
+  readonly #packets: Bucket | undefined;
+  readonly #bits: Bucket | undefined;
+  /** Bytes that may still be sent to the client. A quota beyond 2^53-1 (9 PB) is more than any credential's life can carry. */
+  #bytesLeft: number;
+
+  private constructor(limits: Limits, now: number) {
+    const { packetsPerSecond, bitsPerSecond, bytes } = limits;
+    this.#packets = packetsPerSecond === undefined ? undefined : new Bucket(packetsPerSecond, now);
+    this.#bits = bitsPerSecond === undefined ? undefined : new Bucket(bitsPerSecond, now);
+    const most = BigInt(Number.MAX_SAFE_INTEGER);
+    this.#bytesLeft = bytes === undefined ? Number.POSITIVE_INFINITY : Number(bytes < most ? bytes : most);
+  }
+
+  /** Undefined when there is nothing to limit. */
+  static of(limits: Limits, now: number): Allowance | undefined {
+    const limited = [limits.packetsPerSecond, limits.bitsPerSecond, limits.bytes].some((limit) => limit !== undefined);
+    return limited ? new Allowance(limits, now) : undefined;
+  }
+
+  /** Whether one more packet of `framedBytes` on the client side is within the rates; if so it is charged. */
+  admits(framedBytes: number, now: number): boolean {
+    if (this.#packets?.admits(now) === false || this.#bits?.admits(now) === false) return false;
+    this.#packets?.take(1);
+    this.#bits?.take(framedBytes * 8);
+    return true;
+  }
+
+  /** Takes bytes for the client out of the quota before they are sent; false when they do not fit. Then nothing is taken. */
+  reserve(bytes: number): boolean {
+    if (bytes > this.#bytesLeft) return false;
+    this.#bytesLeft -= bytes;
+    return true;
+  }
+
+  /** Puts back what was reserved for a packet that could not be sent. */
+  refund(bytes: number): void {
+    this.#bytesLeft += bytes;
+  }
+
+  get spent(): boolean {
+    return this.#bytesLeft <= 0;
+  }
+}

@@ -1,0 +1,130 @@
+/** UDP sockets as the plane wants them: bound at once, buffers raised, numeric addresses never sent through DNS. */
+import type { RemoteInfo, Socket, SocketOptions } from 'node:dgram';
+import { canonicalAddress, familyOf } from '../../../kernel/address.ts';
+import type { Endpoint, Family } from '../../../kernel/address.ts';
+
+/** `dgram.createSocket`, or what a test puts in its place. */
+export type CreateSocket = (options: SocketOptions) => Socket;
+
+/** What happens on a socket. An error is one of receiving: UDP goes on after it. */
+export interface SocketHandlers {
+  readonly message: (bytes: Buffer, source: RemoteInfo) => void;
+  readonly error: (error: NodeJS.ErrnoException) => void;
+  readonly closed: () => void;
+}
+
+/** Called once for each send: with the error, or null and the bytes that the kernel took. */
+export type Sent = (error: Error | null, bytes: number) => void;
+
+const ignore = () => undefined;
+export const ignoreAll: SocketHandlers = { message: ignore, error: ignore, closed: ignore };
+
+export interface SocketLimits {
+  /** Asked of the kernel for each of the receive and the send buffer. */
+  readonly bufferBytes: number;
+  /** Sends that may wait for the kernel at once. */
+  readonly maxPending: number;
+}
+
+export class DatagramSocket {
+  readonly local: Endpoint;
+  readonly family: Family;
+  /** What the kernel granted of the buffers asked for, in bytes as it reports them. */
+  readonly buffers: { readonly receive: number; readonly send: number };
+  /** Sends handed over and not yet called back, and how many of them are too many. */
+  pending = 0;
+  readonly maxPending: number;
+  handlers: SocketHandlers = ignoreAll;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket, options: SocketLimits) {
+    this.#socket = socket;
+    this.maxPending = options.maxPending;
+    const { address, port } = socket.address();
+    this.local = { address: canonicalAddress(address) ?? address, port };
+    this.family = familyOf(address);
+    this.buffers = raiseBuffers(socket, options.bufferBytes);
+    socket.on('message', (bytes, source) => this.handlers.message(bytes, source));
+    socket.on('error', (error) => this.handlers.error(error));
+    socket.once('close', () => this.handlers.closed());
+  }
+
+  /** `bytes` must stay untouched until `sent` is called, which never happens before this returns. */
+  send(bytes: Buffer, address: string, port: number, sent: Sent): void {
+    try {
+      this.#socket.send(bytes, port, address, sent);
+    } catch (error) {
+      process.nextTick(sent, error, 0);
+    }
+  }
+
+  /** Sends not yet called back are, with an error. */
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+/**
+ * Binds a socket, or returns why it cannot be. Bound before this returns: the lookup answers at once and nothing is shared
+ * with a cluster's primary, so that Node has no reason to wait.
+ */
+export function bindSocket(create: CreateSocket, local: Endpoint, limits: SocketLimits): DatagramSocket | Error {
+  const family = familyOf(local.address);
+  const socket = create({
+    type: family === 4 ? 'udp4' : 'udp6',
+    ipv6Only: family === 6,
+    reuseAddr: false,
+    lookup: (address, _options, answer) => answer(null, address, family),
+  });
+  let outcome: DatagramSocket | Error = new Error('the socket was not bound at once');
+  const failed = (error: Error) => {
+    outcome = error;
+  };
+  socket.once('error', failed);
+  socket.once('listening', () => {
+    socket.off('error', failed);
+    outcome = new DatagramSocket(socket, limits);
+  });
+  socket.bind({ address: local.address, port: local.port, exclusive: true });
+  if (outcome instanceof Error) socket.close();
+  return outcome;
+}
+
+/** Linux clamps silently to net.core.{r,w}mem_max, other systems refuse: either way the socket works with what it got. */
+function raiseBuffers(socket: Socket, bytes: number): { receive: number; send: number } {
+  try {
+    socket.setRecvBufferSize(bytes);
+    socket.setSendBufferSize(bytes);
+  } catch {
+    // The system's default stays; `buffers` tells.
+  }
+  return { receive: socket.getRecvBufferSize(), send: socket.getSendBufferSize() };
+}
+
+/**
+ * A sender's address as Node gives it, in canonical text; undefined for a link-local one, whose zone no five-tuple can
+ * carry. IPv4 and all but IPv4-compatible IPv6 are canonical already.
+ */
+export function canonicalSource(address: string, family: Family): string | undefined {
+  if (family === 4) return address;
+  if (address.includes('%')) return undefined;
+  return address.includes('.') ? canonicalAddress(address) : address;
+}
+
+/** Errors of receiving that are about a peer or a moment, after which the socket goes on. */
+const PASSING = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'ENETRESET',
+  'EMSGSIZE',
+  'ENOBUFS',
+  'ENOMEM',
+]);
+
+export function isPassing(error: NodeJS.ErrnoException): boolean {
+  return PASSING.has(error.code ?? '');
+}

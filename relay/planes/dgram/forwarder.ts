@@ -1,0 +1,226 @@
+/**
+ * The packet path: what one datagram from a client or a peer becomes (RFC 8656 §11, §12). Per packet there are a few map
+ * look-ups, no promise, no closure and no walk over anything.
+ *
+ * Counting. Received bytes (client_rx, peer_rx) count once a packet has passed its own allocation's rules: deadlines,
+ * permission, channel, peer policy, limits. Sent bytes (client_tx, peer_tx) count once the kernel has taken the datagram; the
+ * one-hop delivery to another allocation of this relay counts as sent once that allocation's rules have let it in. Every
+ * packet that is not relayed counts under exactly one drop reason. A permission or channel past its deadline is none at
+ * all (no_permission, no_channel), swept or not; `expired` is an allocation that has not been ended yet.
+ */
+import type { RemoteInfo } from 'node:dgram';
+import type { Clock } from '../../../kernel/clock.ts';
+import {
+  CHANNEL_DATA_HEADER_LENGTH,
+  channelDataLength,
+  channelNumberOf,
+  isChannelData,
+  writeChannelDataHeader,
+} from '../../stun/channel-data.ts';
+import { dataIndicationLength, encodeDataIndication } from '../../stun/data-indication.ts';
+import { headerFault } from '../../stun/header.ts';
+import { emptySendIndication, isSendIndication, parseSendIndication } from '../../stun/send-indication.ts';
+import type { CloseReason, DropReason, PlaneEvent } from '../plane.ts';
+import { DENIED } from './allocation.ts';
+import type { Allocation, Channel, Peer } from './allocation.ts';
+import { CLIENT_RX, OWN_RELAY, PEER_RX, PEER_TX } from './counters.ts';
+import type { ClassIndex, CounterSlab } from './counters.ts';
+import { canonicalSource } from './datagram-socket.ts';
+import type { DatagramSocket } from './datagram-socket.ts';
+import type { Drops } from './drops.ts';
+import type { ForwardingTable } from './forwarding-table.ts';
+import type { Outbox, SendSlot } from './outbox.ts';
+import type { TransactionIds } from './transaction-ids.ts';
+
+/** The largest UDP payload: 65,535 less the UDP header, and for IPv4 less the IP header. */
+const LARGEST_DATAGRAM = { 4: 65_507, 6: 65_527 } as const;
+
+/** A payload on its way: `length` octets of the received datagram `bytes`, from `start` on, judged at `now`. */
+interface Passage {
+  bytes: Buffer;
+  start: number;
+  length: number;
+  now: number;
+}
+
+export interface ForwarderParts {
+  readonly clock: Clock;
+  readonly table: ForwardingTable;
+  readonly counters: CounterSlab;
+  readonly drops: Drops;
+  readonly outbox: Outbox;
+  readonly transactionIds: TransactionIds;
+  readonly emit: (event: PlaneEvent) => void;
+  readonly end: (allocation: Allocation, reason: CloseReason) => void;
+}
+
+export class Forwarder {
+  readonly #parts: ForwarderParts;
+  /** Both are used again for every packet: nothing on this path waits. */
+  readonly #indication = emptySendIndication();
+  readonly #passage: Passage = { bytes: Buffer.alloc(0), start: 0, length: 0, now: 0 };
+
+  constructor(parts: ForwarderParts) {
+    this.#parts = parts;
+  }
+
+  /** A datagram from outside on a listener. */
+  fromClient(listener: DatagramSocket, bytes: Buffer, source: RemoteInfo): void {
+    const address = canonicalSource(source.address, listener.family);
+    if (address === undefined) return this.#drop('malformed');
+    const allocation = this.#parts.table.client(listener, address, source.port);
+    if (isChannelData(bytes) || isSendIndication(bytes)) return this.#dataFromClient(allocation, bytes);
+    if (headerFault(bytes) !== undefined) return this.#drop('malformed');
+    const from = allocation?.client ?? {
+      transport: 'udp' as const,
+      client: { address, port: source.port },
+      server: listener.local,
+    };
+    this.#parts.emit({ type: 'control', from, bytes });
+    return undefined;
+  }
+
+  /** A datagram from outside on an allocation's relay socket. */
+  fromPeer(allocation: Allocation, bytes: Buffer, source: RemoteInfo): void {
+    const { clock, table } = this.#parts;
+    const now = clock.monotonic();
+    if (allocation.deadline.at <= now) return this.#drop('expired');
+    const address = canonicalSource(source.address, allocation.family);
+    const peer = address === undefined ? undefined : allocation.peer(address);
+    if (peer === undefined || peer.permission.at <= now) return this.#drop('no_permission');
+    const peerClass = table.judge(allocation, peer, source.port);
+    if (peerClass === DENIED) return this.#drop('peer_denied');
+    const passage = this.#carry(bytes, 0, bytes.length, now);
+    this.#toClient(allocation, peer, source.port, peerClass, passage);
+    return undefined;
+  }
+
+  #dataFromClient(allocation: Allocation | undefined, bytes: Buffer): void {
+    if (allocation === undefined) return this.#drop('no_allocation');
+    const now = this.#parts.clock.monotonic();
+    if (allocation.deadline.at <= now) return this.#drop('expired');
+    return isChannelData(bytes)
+      ? this.#channelData(allocation, bytes, now)
+      : this.#sendIndication(allocation, bytes, now);
+  }
+
+  #channelData(allocation: Allocation, bytes: Buffer, now: number): void {
+    const length = channelDataLength(bytes);
+    if (length < 0) return this.#drop('malformed');
+    const channel = allocation.channel(channelNumberOf(bytes));
+    if (channel === undefined || channel.deadline.at <= now) return this.#drop('no_channel');
+    const passage = this.#carry(bytes, CHANNEL_DATA_HEADER_LENGTH, length, now);
+    return this.#toPeer(allocation, channel.peer, channel.port, passage);
+  }
+
+  #sendIndication(allocation: Allocation, bytes: Buffer, now: number): void {
+    const indication = this.#indication;
+    if (parseSendIndication(bytes, indication) !== undefined) return this.#drop('malformed');
+    const peer = allocation.peer(indication.address);
+    if (peer === undefined) return this.#drop('no_permission');
+    const passage = this.#carry(bytes, indication.dataStart, indication.dataEnd - indication.dataStart, now);
+    return this.#toPeer(allocation, peer, indication.port, passage);
+  }
+
+  /** From the allocation's client; what it sent is the whole of `passage.bytes`. */
+  #toPeer(allocation: Allocation, peer: Peer, port: number, passage: Passage): void {
+    const { counters, outbox, table } = this.#parts;
+    const { bytes, start, length, now } = passage;
+    if (peer.permission.at <= now) return this.#drop('no_permission');
+    const peerClass = table.judge(allocation, peer, port);
+    if (peerClass === DENIED) return this.#drop('peer_denied');
+    if (allocation.allowance?.admits(bytes.length, now) === false) return this.#drop('rate_limited');
+    counters.count(allocation.row, peerClass, CLIENT_RX, bytes.length);
+    if (peerClass === OWN_RELAY) return this.#toNeighbour(allocation, peer, port, passage);
+    const slot = outbox.take(allocation.relay);
+    if (slot === undefined) return undefined;
+    return outbox.sendToPeer(slot, allocation, peerClass, bytes.subarray(start, start + length), peer, port);
+  }
+
+  /** One hop: straight to the client of the allocation whose relayed address the peer is. */
+  #toNeighbour(allocation: Allocation, peer: Peer, port: number, passage: Passage): void {
+    const { counters, table } = this.#parts;
+    const neighbour = table.relayed(peer.address, port);
+    if (neighbour === undefined) return this.#drop('peer_denied');
+    if (neighbour.deadline.at <= passage.now) return this.#drop('expired');
+    const { relayed } = allocation;
+    const back = neighbour.peer(relayed.address);
+    if (back === undefined || back.permission.at <= passage.now) return this.#drop('no_permission');
+    if (this.#toClient(neighbour, back, relayed.port, OWN_RELAY, passage)) {
+      counters.count(allocation.row, OWN_RELAY, PEER_TX, passage.length);
+    }
+    return undefined;
+  }
+
+  /** Returns whether the allocation's limits let the packet in. A packet that then fails is counted as dropped here. */
+  #toClient(allocation: Allocation, peer: Peer, port: number, peerClass: ClassIndex, passage: Passage): boolean {
+    const { counters, end, outbox } = this.#parts;
+    const { allowance, listener } = allocation;
+    const bound = peer.channels.get(port);
+    const channel = bound !== undefined && bound.deadline.at > passage.now ? bound : undefined;
+    const framed = framedLength(channel, peer, passage.length);
+    const fits = framed <= LARGEST_DATAGRAM[listener.family];
+    if (allowance !== undefined && fits) {
+      const isInRate = allowance.admits(framed, passage.now);
+      const isInQuota = isInRate && allowance.reserve(framed);
+      if (isInRate && !isInQuota) end(allocation, 'quota');
+      if (!isInQuota) {
+        this.#drop('rate_limited');
+        return false;
+      }
+    }
+    counters.count(allocation.row, peerClass, PEER_RX, passage.length);
+    if (!fits) {
+      this.#drop('too_large');
+      return true;
+    }
+    const slot = outbox.take(listener);
+    if (slot === undefined) allowance?.refund(framed);
+    else outbox.sendToClient(slot, allocation, peerClass, this.#frame(slot, channel, peer, port, framed, passage));
+    return true;
+  }
+
+  #frame(
+    slot: SendSlot,
+    channel: Channel | undefined,
+    peer: Peer,
+    port: number,
+    framed: number,
+    { bytes, start, length }: Passage,
+  ): Buffer {
+    if (channel !== undefined && start >= CHANNEL_DATA_HEADER_LENGTH) {
+      // There was a header in front of the payload when it came in: the new one takes its place and nothing is copied.
+      const at = start - CHANNEL_DATA_HEADER_LENGTH;
+      writeChannelDataHeader(bytes, at, channel.number, length);
+      return bytes.subarray(at, start + length);
+    }
+    const frame = slot.room(framed);
+    const payload = length === bytes.length ? bytes : bytes.subarray(start, start + length);
+    if (channel === undefined) {
+      encodeDataIndication(frame, 0, this.#parts.transactionIds.next(), peer.octets, port, payload);
+    } else {
+      writeChannelDataHeader(frame, 0, channel.number, length);
+      frame.set(payload, CHANNEL_DATA_HEADER_LENGTH);
+    }
+    return frame;
+  }
+
+  #carry(bytes: Buffer, start: number, length: number, now: number): Passage {
+    const passage = this.#passage;
+    passage.bytes = bytes;
+    passage.start = start;
+    passage.length = length;
+    passage.now = now;
+    return passage;
+  }
+
+  #drop(reason: DropReason): undefined {
+    this.#parts.drops.count(reason);
+    return undefined;
+  }
+}
+
+function framedLength(channel: Channel | undefined, peer: Peer, length: number): number {
+  if (channel !== undefined) return CHANNEL_DATA_HEADER_LENGTH + length;
+  return dataIndicationLength(peer.octets.length === 4 ? 4 : 6, length);
+}

@@ -1,0 +1,29 @@
+/**
+ * Relay ports that were closed a moment ago. Peers go on sending for a while after a call, and what they send must not
+ * reach the next owner of the port.
+ */
+import type { Family } from '../../../kernel/address.ts';
+import { Deadline } from './expiry-wheel.ts';
+import type { ExpiryWheel } from './expiry-wheel.ts';
+
+export class PortQuarantine {
+  readonly #wheel: ExpiryWheel;
+  readonly #milliseconds: number;
+  readonly #ports = { 4: new Map<number, Deadline>(), 6: new Map<number, Deadline>() };
+
+  constructor(wheel: ExpiryWheel, milliseconds: number) {
+    this.#wheel = wheel;
+    this.#milliseconds = milliseconds;
+  }
+
+  add(family: Family, port: number, now: number): void {
+    const deadline = this.#ports[family].get(port) ?? new Deadline(() => this.#ports[family].delete(port));
+    this.#ports[family].set(port, deadline);
+    this.#wheel.set(deadline, now + this.#milliseconds);
+  }
+
+  holds(family: Family, port: number, now: number): boolean {
+    const deadline = this.#ports[family].get(port);
+    return deadline !== undefined && deadline.at > now;
+  }
+}
