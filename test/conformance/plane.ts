@@ -1,0 +1,958 @@
+/** What every plane must do. Run against each of them by test/relay/planes/<plane>.test.ts. */
+import { networkInterfaces } from 'node:os';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Command, Plane } from '../../relay/planes/plane.ts';
+import { dropReasons, peerClasses } from '../../relay/planes/plane.ts';
+import {
+  bindingRequest,
+  channelData,
+  indicationLength,
+  readDataIndication,
+  sendIndication,
+  sendIndicationWithoutData,
+  stun,
+} from './frames.ts';
+import { LOOPBACK, QUARANTINE, Stage, cidr, downward, reading, until, upward } from './stage.ts';
+import type { Allocated, CreatePlane, Leg, StageOptions } from './stage.ts';
+
+const CHANNEL = 0x4001;
+const hello = Buffer.from('hello, peer');
+const empty = Buffer.alloc(0);
+
+type Open = (options?: StageOptions) => Promise<Stage>;
+
+export function planeConformance(name: string, createPlane: CreatePlane): void {
+  describe(`${name} plane`, () => {
+    const stages: Stage[] = [];
+    const open: Open = async (options) => {
+      const stage = await Stage.open(createPlane, options);
+      stages.push(stage);
+      return stage;
+    };
+    afterEach(async () => {
+      await Promise.all(stages.splice(0).map((stage) => stage.close()));
+    });
+
+    listening(open);
+    control(open);
+    opening(open);
+    fromClientToPeer(open);
+    fromPeerToClient(open);
+    deadlines(open);
+    peerPolicy(open);
+    hairpin(open);
+    limits(open);
+    closing(open);
+    totals(open);
+    bothFamilies(open);
+  });
+}
+
+/** An allocation with a channel bound to a peer on loopback. */
+async function channelScene(
+  stage: Stage,
+  options: Parameters<Stage['allocate']>[0] = {},
+): Promise<{ allocation: Allocated; client: Leg; peer: Leg }> {
+  const allocation = await stage.allocate(options);
+  const peer = await stage.leg();
+  stage.bind(allocation, CHANNEL, peer.local);
+  return { allocation, client: allocation.client, peer };
+}
+
+function listening(open: Open): void {
+  it('tells the port it got when it was told to choose', async () => {
+    const stage = await open();
+    expect(stage.plane.listening()).toEqual([{ address: LOOPBACK, port: expect.any(Number) as number }]);
+    expect(stage.listener.port).toBeGreaterThan(0);
+  });
+
+  it('refuses to start on an address that is taken', async () => {
+    const stage = await open();
+    await expect(open({ plane: { listen: [stage.listener] } })).rejects.toThrow('Cannot listen');
+  });
+}
+
+function control(open: Open): void {
+  it('hands STUN up with its five-tuple, byte for byte', async () => {
+    const stage = await open();
+    const client = await stage.leg();
+    await client.send(bindingRequest, stage.listener);
+    await until('control arrives', () => stage.control.length > 0);
+    expect(stage.control[0]?.bytes.equals(bindingRequest)).toBe(true);
+    expect(stage.control[0]?.event.from).toEqual({ transport: 'udp', client: client.local, server: stage.listener });
+  });
+
+  it('sends an answer from the listener, from bytes that may be overwritten at once', async () => {
+    const stage = await open();
+    const client = await stage.leg();
+    const answer = Buffer.from(stun(0x0101));
+    const to = { transport: 'udp', client: client.local, server: stage.listener } as const;
+    stage.apply({ type: 'send', to, bytes: answer });
+    answer.fill(0);
+    expect(await client.next()).toEqual({ bytes: stun(0x0101), from: stage.listener });
+  });
+
+  it('counts an answer as control of the allocation it belongs to, and any other not at all', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    const to = { transport: 'udp', client: allocation.client.local, server: stage.listener } as const;
+    stage.apply({ type: 'send', to, bytes: stun(0x0101) });
+    stage.apply({ type: 'send', to, bytes: stun(0x0103, [[0x000d, Buffer.alloc(4)]]), allocation: allocation.id });
+    await allocation.client.next();
+    await allocation.client.next();
+    await until('the answer is counted', () => stage.counters(allocation).clientControlTxBytes > 0n);
+    expect(stage.counters(allocation)).toEqual(reading({}, 28));
+    expect(stage.plane.totals().clientControlTxBytes).toBe(28n);
+  });
+
+  it('drops what is neither STUN nor ChannelData, and hands none of it up', async () => {
+    const stage = await open();
+    const client = await stage.leg();
+    const badCookie = Buffer.from(bindingRequest);
+    badCookie[4] = 0;
+    const garbage = [
+      empty,
+      Buffer.from([0]),
+      bindingRequest.subarray(0, 19),
+      badCookie,
+      Buffer.concat([bindingRequest, Buffer.alloc(4)]),
+      Buffer.alloc(1200, 0x80),
+      Buffer.alloc(1200, 0xff),
+    ];
+    for (const bytes of garbage) await client.send(bytes, stage.listener);
+    await stage.drops({ malformed: garbage.length });
+    expect(stage.control).toEqual([]);
+  });
+}
+
+function opening(open: Open): void {
+  it('answers open with the relayed address, never from inside apply', async () => {
+    const stage = await open();
+    const port = await stage.freePort();
+    const { answer, id } = await stage.open({ port });
+    expect(answer).toEqual({ type: 'opened', allocation: id, relayed: { address: LOOPBACK, port } });
+
+    const client = await stage.leg();
+    const before = stage.events.length;
+    stage.apply({
+      type: 'open',
+      allocation: 'another',
+      client: { transport: 'udp', client: client.local, server: stage.listener },
+      family: 4,
+      port: await stage.freePort(),
+      deadline: stage.now + 1000,
+      app: 'app',
+      limits: {},
+    });
+    expect(stage.events.length).toBe(before);
+    await until('open is answered', () => stage.events.length > before);
+  });
+
+  it('tells the external address where the relay stands behind NAT', async () => {
+    const stage = await open({ plane: { externalAddress: { 4: '8.8.4.4' } } });
+    const { relayed } = await stage.allocate();
+    expect(relayed.address).toBe('8.8.4.4');
+  });
+
+  it('answers exhausted for a port that is taken', async () => {
+    const stage = await open();
+    const squatter = await stage.leg();
+    const { answer, id } = await stage.open({ port: squatter.local.port });
+    expect(answer).toEqual({ type: 'exhausted', allocation: id });
+  });
+
+  it('answers exhausted for a family it has no relay address in', async () => {
+    const stage = await open();
+    const { answer } = await stage.open({ family: 6, port: 50_000 });
+    expect(answer.type).toBe('exhausted');
+  });
+
+  it('answers exhausted for a client that has an allocation already', async () => {
+    const stage = await open();
+    const { client } = await stage.allocate();
+    const { answer } = await stage.open({ client });
+    expect(answer.type).toBe('exhausted');
+  });
+
+  it('does not open a closed port again before its quarantine is over', async () => {
+    const stage = await open();
+    const first = await stage.allocate();
+    const { port } = first.relayed;
+    stage.apply({ type: 'close', allocation: first.id, reason: 'refreshed_to_zero' });
+    await stage.closed(first.id, 'refreshed_to_zero');
+    expect((await stage.open({ port })).answer.type).toBe('exhausted');
+    stage.clock.advance(QUARANTINE - 1);
+    stage.plane.tick();
+    expect((await stage.open({ port })).answer.type).toBe('exhausted');
+    stage.clock.advance(1);
+    expect((await stage.open({ port })).answer.type).toBe('opened');
+  });
+}
+
+function fromClientToPeer(open: Open): void {
+  it('relays ChannelData to the peer of the channel: framed bytes from the client, raw bytes to the peer', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    expect(await peer.next()).toEqual({ bytes: hello, from: allocation.relayed });
+    await stage.settled(allocation, 'internet', { peerTxPackets: 1n });
+    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([4 + 11], [11]) }));
+    await stage.drops({});
+  });
+
+  it('relays a Send indication: framed bytes from the client, raw bytes to the peer', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    const peer = await stage.leg();
+    stage.permit(allocation, LOOPBACK);
+    const frame = sendIndication(peer.local, hello);
+    await allocation.client.send(frame, stage.listener);
+    expect(await peer.next()).toEqual({ bytes: hello, from: allocation.relayed });
+    await stage.settled(allocation, 'internet', { peerTxPackets: 1n });
+    expect(frame.length).toBe(indicationLength(11));
+    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([frame.length], [11]) }));
+  });
+
+  it('lets a permission hold for every port of its address, and for no other address', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    const [one, two] = [await stage.leg(), await stage.leg()];
+    stage.permit(allocation, LOOPBACK);
+    await allocation.client.send(sendIndication(one.local, hello), stage.listener);
+    await allocation.client.send(sendIndication(two.local, hello), stage.listener);
+    expect((await one.next()).bytes).toEqual(hello);
+    expect((await two.next()).bytes).toEqual(hello);
+    await allocation.client.send(sendIndication({ address: '127.0.0.2', port: 50_000 }, hello), stage.listener);
+    await stage.drops({ no_permission: 1 });
+  });
+
+  it('relays many ports of one address alike', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    stage.permit(allocation, LOOPBACK);
+    const peers: Leg[] = [];
+    for (let index = 0; index < 40; index += 1) peers.push(await stage.leg());
+    for (const peer of peers) await allocation.client.send(sendIndication(peer.local, hello), stage.listener);
+    for (const peer of peers) expect((await peer.next()).bytes).toEqual(hello);
+  });
+
+  it('accepts padding behind ChannelData and counts it as received, but relays the payload alone', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    await client.send(channelData(CHANNEL, hello, 1), stage.listener);
+    expect((await peer.next()).bytes).toEqual(hello);
+    await stage.settled(allocation, 'internet', { peerTxPackets: 1n });
+    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([4 + 11 + 1], [11]) }));
+  });
+
+  it('relays a payload of no octets, framed either way', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    await client.send(channelData(CHANNEL, empty), stage.listener);
+    await client.send(sendIndication(peer.local, empty), stage.listener);
+    expect((await peer.next()).bytes).toEqual(empty);
+    expect((await peer.next()).bytes).toEqual(empty);
+    await stage.settled(allocation, 'internet', { peerTxPackets: 2n });
+    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([4, indicationLength(0)], [0, 0]) }));
+  });
+
+  it('relays the largest payload a frame can carry', async () => {
+    const stage = await open();
+    const { client, peer } = await channelScene(stage);
+    const large = Buffer.alloc(65_503, 0x5a);
+    await client.send(channelData(CHANNEL, large), stage.listener);
+    expect((await peer.next()).bytes.equals(large)).toBe(true);
+  });
+
+  it('drops ChannelData that says it is longer than it is', async () => {
+    const stage = await open();
+    const { allocation, client } = await channelScene(stage);
+    await client.send(channelData(CHANNEL, hello).subarray(0, 14), stage.listener);
+    await client.send(Buffer.from([0x40, 0x01, 0x00]), stage.listener);
+    await stage.drops({ malformed: 2 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('drops channel numbers outside 0x4000 to 0x4FFF', async () => {
+    const stage = await open();
+    const { allocation, client } = await channelScene(stage);
+    for (const number of [0x5000, 0x7ffe, 0x7fff, 0x8000, 0xffff]) {
+      await client.send(channelData(number, hello), stage.listener);
+    }
+    await stage.drops({ malformed: 5 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('drops ChannelData on a channel that is not bound', async () => {
+    const stage = await open();
+    const { allocation, client } = await channelScene(stage);
+    await client.send(channelData(CHANNEL + 1, hello), stage.listener);
+    await stage.drops({ no_channel: 1 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('drops data from a client without an allocation', async () => {
+    const stage = await open();
+    const { allocation } = await channelScene(stage);
+    const stranger = await stage.leg();
+    await stranger.send(channelData(CHANNEL, hello), stage.listener);
+    await stranger.send(sendIndication({ address: LOOPBACK, port: 50_000 }, hello), stage.listener);
+    await stage.drops({ no_allocation: 2 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('drops a Send indication without a permission, and one without DATA', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    const peer = await stage.leg();
+    await allocation.client.send(sendIndication(peer.local, hello), stage.listener);
+    await stage.drops({ no_permission: 1 });
+    stage.permit(allocation, LOOPBACK);
+    await allocation.client.send(sendIndicationWithoutData(peer.local), stage.listener);
+    await stage.drops({ no_permission: 1, malformed: 1 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('relays no more over a channel that was unbound, nor to a peer whose permission was revoked', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    stage.apply({ type: 'revoke', allocation: allocation.id, peer: LOOPBACK });
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await client.send(sendIndication(peer.local, hello), stage.listener);
+    await stage.drops({ no_permission: 2 });
+    stage.permit(allocation, LOOPBACK);
+    stage.apply({ type: 'unbind', allocation: allocation.id, channel: CHANNEL });
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await stage.drops({ no_permission: 2, no_channel: 1 });
+    await client.send(sendIndication(peer.local, hello), stage.listener);
+    expect((await peer.next()).bytes).toEqual(hello);
+  });
+}
+
+function fromPeerToClient(open: Open): void {
+  it('relays to the client as ChannelData where a channel is bound to the peer', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    await peer.send(hello, allocation.relayed);
+    expect(await client.next()).toEqual({ bytes: channelData(CHANNEL, hello), from: stage.listener });
+    await stage.settled(allocation, 'internet', { clientTxPackets: 1n });
+    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([11], [4 + 11]) }));
+    await stage.drops({});
+  });
+
+  it('relays to the client as a Data indication where none is', async () => {
+    const stage = await open();
+    const { allocation, client } = await channelScene(stage);
+    const other = await stage.leg();
+    await other.send(hello, allocation.relayed);
+    const { bytes, from } = await client.next();
+    expect(from).toEqual(stage.listener);
+    expect(readDataIndication(bytes)).toEqual({ peer: other.local, payload: hello });
+    await stage.settled(allocation, 'internet', { clientTxPackets: 1n });
+    expect(bytes.length).toBe(indicationLength(11));
+    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([11], [bytes.length]) }));
+  });
+
+  it('gives every Data indication a transaction id of its own', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    stage.permit(allocation, LOOPBACK);
+    const peer = await stage.leg();
+    const ids = new Set<string>();
+    for (let count = 0; count < 600; count += 1) {
+      await peer.send(hello, allocation.relayed);
+      ids.add((await allocation.client.next()).bytes.toString('hex', 8, 20));
+    }
+    expect(ids.size).toBe(600);
+  });
+
+  it('relays a payload of no octets, framed either way', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    const other = await stage.leg();
+    await peer.send(empty, allocation.relayed);
+    expect((await client.next()).bytes).toEqual(channelData(CHANNEL, empty));
+    await other.send(empty, allocation.relayed);
+    expect(readDataIndication((await client.next()).bytes).payload).toEqual(empty);
+  });
+
+  it('drops what comes from an address without a permission', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    const peer = await stage.leg();
+    await peer.send(hello, allocation.relayed);
+    await stage.drops({ no_permission: 1 });
+    stage.permit(allocation, '127.0.0.2');
+    await peer.send(hello, allocation.relayed);
+    await stage.drops({ no_permission: 2 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('drops what is too large once framed, but counts that it came', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    const other = await stage.leg();
+    const large = Buffer.alloc(65_500, 0x5a);
+    await other.send(large, allocation.relayed);
+    await stage.drops({ too_large: 1 });
+    await peer.send(large, allocation.relayed);
+    expect((await client.next()).bytes.equals(channelData(CHANNEL, large))).toBe(true);
+    await stage.settled(allocation, 'internet', { clientTxPackets: 1n });
+    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([65_500, 65_500], [65_504]) }));
+  });
+}
+
+function deadlines(open: Open): void {
+  it('relays until the millisecond before a permission ends and not from then on, in both directions', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    stage.clock.advance(299_999);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.next();
+    await peer.send(hello, allocation.relayed);
+    await client.next();
+    stage.clock.advance(1);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await client.send(sendIndication(peer.local, hello), stage.listener);
+    await peer.send(hello, allocation.relayed);
+    await stage.drops({ no_permission: 3 });
+    stage.plane.tick();
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.send(hello, allocation.relayed);
+    await stage.drops({ no_permission: 5 });
+    expect(stage.counters(allocation)).toEqual(
+      reading({ internet: { ...upward([15], [11]), ...downward([11], [15]) } }),
+    );
+  });
+
+  it('does not refresh a permission by traffic, only by permit', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    stage.clock.advance(200_000);
+    stage.plane.tick();
+    stage.permit(allocation, LOOPBACK);
+    stage.clock.advance(299_999);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.next();
+    await peer.send(hello, allocation.relayed);
+    await client.next();
+    stage.clock.advance(1);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await stage.drops({ no_permission: 1 });
+    expect(stage.counters(allocation).classes.internet).toMatchObject({ clientRxPackets: 1n, peerRxPackets: 1n });
+  });
+
+  it('drops ChannelData on an expired channel and frames as Data indications what its peer sends', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { lifetime: 3_600_000 });
+    stage.clock.advance(599_999);
+    stage.permit(allocation, LOOPBACK);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.next();
+    stage.clock.advance(1);
+    for (const ticks of [1, 2]) {
+      await client.send(channelData(CHANNEL, hello), stage.listener);
+      await stage.drops({ no_channel: ticks });
+      await peer.send(hello, allocation.relayed);
+      expect(readDataIndication((await client.next()).bytes).peer).toEqual(peer.local);
+      stage.plane.tick();
+    }
+  });
+
+  it('keeps a channel that is bound again, and moves it to another peer when told so', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { lifetime: 3_600_000 });
+    stage.clock.advance(500_000);
+    stage.bind(allocation, CHANNEL, peer.local);
+    stage.clock.advance(200_000);
+    stage.plane.tick();
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    expect((await peer.next()).bytes).toEqual(hello);
+
+    const other = await stage.leg();
+    stage.bind(allocation, CHANNEL, other.local);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    expect((await other.next()).bytes).toEqual(hello);
+    await peer.send(hello, allocation.relayed);
+    expect(readDataIndication((await client.next()).bytes).peer).toEqual(peer.local);
+  });
+
+  it('relays nothing for an allocation past its deadline, and ends it at the next tick', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { lifetime: 100_000 });
+    stage.clock.advance(99_999);
+    stage.plane.tick();
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.next();
+    stage.clock.advance(1);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.send(hello, allocation.relayed);
+    await stage.drops({ expired: 2 });
+    expect(stage.closings(allocation.id)).toEqual([]);
+    stage.plane.tick();
+    expect(await stage.closed(allocation.id, 'expired')).toEqual(reading({ internet: upward([15], [11]) }));
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await stage.drops({ expired: 2, no_allocation: 1 });
+  });
+
+  it('moves the deadline of an allocation on extend, later and sooner', async () => {
+    const stage = await open();
+    const later = await stage.allocate({ lifetime: 100_000 });
+    const sooner = await stage.allocate({ lifetime: 3_600_000 });
+    stage.apply(
+      { type: 'extend', allocation: later.id, deadline: stage.now + 3_000_000 },
+      { type: 'extend', allocation: sooner.id, deadline: stage.now + 50_000 },
+    );
+    stage.clock.advance(50_000);
+    stage.plane.tick();
+    await stage.closed(sooner.id, 'expired');
+    stage.clock.advance(2_949_999);
+    stage.plane.tick();
+    expect(stage.plane.counters(later.id)).toEqual(reading({}));
+    stage.clock.advance(1);
+    stage.plane.tick();
+    await stage.closed(later.id, 'expired');
+  });
+}
+
+function peerPolicy(open: Open): void {
+  const denies = (): StageOptions => ({ policy: { allow: [] } });
+
+  it('counts a peer in a configured range under sfu, in both directions', async () => {
+    const stage = await open({ policy: { sfuRanges: [cidr('127.0.0.0/8')] } });
+    const { allocation, client, peer } = await channelScene(stage);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.next();
+    await peer.send(hello, allocation.relayed);
+    await client.next();
+    await stage.settled(allocation, 'sfu', { peerTxPackets: 1n, clientTxPackets: 1n });
+    expect(stage.counters(allocation)).toEqual(reading({ sfu: { ...upward([15], [11]), ...downward([11], [15]) } }));
+  });
+
+  it('drops what goes to a denied peer, whatever was permitted and bound', async () => {
+    const stage = await open(denies());
+    const allocation = await stage.allocate();
+    const denied = { address: '127.0.0.2', port: 50_000 };
+    stage.bind(allocation, CHANNEL, denied);
+    await allocation.client.send(channelData(CHANNEL, hello), stage.listener);
+    await allocation.client.send(sendIndication(denied, hello), stage.listener);
+    await stage.drops({ peer_denied: 2 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('drops what comes from a denied peer', async () => {
+    const stage = await open(denies());
+    const allocation = await stage.allocate();
+    const peer = await stage.leg();
+    stage.bind(allocation, CHANNEL, peer.local);
+    await peer.send(hello, allocation.relayed);
+    await stage.drops({ peer_denied: 1 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('reaches nothing on its own address but live allocations', async () => {
+    const stage = await open(denies());
+    const [allocation, gone] = [await stage.allocate(), await stage.allocate()];
+    stage.apply({ type: 'close', allocation: gone.id, reason: 'refreshed_to_zero' });
+    await stage.closed(gone.id, 'refreshed_to_zero');
+    stage.permit(allocation, LOOPBACK);
+    const service = await stage.leg();
+    for (const peer of [service.local, stage.listener, gone.relayed, { address: LOOPBACK, port: 22 }]) {
+      await allocation.client.send(sendIndication(peer, hello), stage.listener);
+    }
+    await stage.drops({ peer_denied: 4 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('keeps its listeners and quarantined ports out of reach even where own addresses are allowed', async () => {
+    const stage = await open();
+    const [allocation, gone] = [await stage.allocate(), await stage.allocate()];
+    stage.apply({ type: 'close', allocation: gone.id, reason: 'refreshed_to_zero' });
+    await stage.closed(gone.id, 'refreshed_to_zero');
+    stage.permit(allocation, LOOPBACK);
+    await allocation.client.send(sendIndication(stage.listener, bindingRequest), stage.listener);
+    await allocation.client.send(sendIndication(gone.relayed, hello), stage.listener);
+    await stage.drops({ peer_denied: 2 });
+    expect(stage.control).toEqual([]);
+  });
+}
+
+function hairpin(open: Open): void {
+  const denies = (hairpin: 'app' | 'any' | 'none' = 'app'): StageOptions => ({ policy: { allow: [], hairpin } });
+
+  /** Two allocations that permit each other. */
+  async function pair(stage: Stage, apps: readonly [string, string] = ['app', 'app']): Promise<[Allocated, Allocated]> {
+    const a = await stage.allocate({ app: apps[0] });
+    const b = await stage.allocate({ app: apps[1] });
+    stage.permit(a, b.relayed.address);
+    stage.permit(b, a.relayed.address);
+    return [a, b];
+  }
+
+  it('relays between two allocations over channels, counted exactly on both', async () => {
+    const stage = await open(denies());
+    const [a, b] = await pair(stage);
+    stage.bind(a, CHANNEL, b.relayed);
+    stage.bind(b, CHANNEL + 1, a.relayed);
+    await a.client.send(channelData(CHANNEL, hello, 1), stage.listener);
+    expect(await b.client.next()).toEqual({ bytes: channelData(CHANNEL + 1, hello), from: stage.listener });
+    await stage.settled(b, 'own_relay', { clientTxPackets: 1n });
+    expect(stage.counters(a)).toEqual(reading({ own_relay: upward([16], [11]) }));
+    expect(stage.counters(b)).toEqual(reading({ own_relay: downward([11], [15]) }));
+    await stage.drops({});
+  });
+
+  it('relays between two allocations without channels, as Send and Data indications', async () => {
+    const stage = await open(denies());
+    const [a, b] = await pair(stage);
+    const frame = sendIndication(b.relayed, hello);
+    await a.client.send(frame, stage.listener);
+    const { bytes } = await b.client.next();
+    expect(readDataIndication(bytes)).toEqual({ peer: a.relayed, payload: hello });
+    await stage.settled(b, 'own_relay', { clientTxPackets: 1n });
+    expect(stage.counters(a)).toEqual(reading({ own_relay: upward([frame.length], [11]) }));
+    expect(stage.counters(b)).toEqual(reading({ own_relay: downward([11], [bytes.length]) }));
+  });
+
+  it('relays between a channel on one side and indications on the other', async () => {
+    const stage = await open(denies());
+    const [a, b] = await pair(stage);
+    stage.bind(a, CHANNEL, b.relayed);
+    await a.client.send(channelData(CHANNEL, hello), stage.listener);
+    expect(readDataIndication((await b.client.next()).bytes)).toEqual({ peer: a.relayed, payload: hello });
+    await b.client.send(sendIndication(a.relayed, hello), stage.listener);
+    expect((await a.client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+  });
+
+  it('meets by the external address where the relay stands behind NAT', async () => {
+    const external = '8.8.4.4';
+    const stage = await open({
+      policy: { allow: [], ownAddresses: [LOOPBACK, external] },
+      plane: { externalAddress: { 4: external } },
+    });
+    const [a, b] = await pair(stage);
+    await a.client.send(sendIndication(b.relayed, hello), stage.listener);
+    expect(readDataIndication((await b.client.next()).bytes)).toEqual({ peer: a.relayed, payload: hello });
+  });
+
+  it('is own_relay also where own addresses are allowed', async () => {
+    const stage = await open();
+    const [a, b] = await pair(stage);
+    await a.client.send(sendIndication(b.relayed, hello), stage.listener);
+    await b.client.next();
+    await stage.settled(b, 'own_relay', { clientTxPackets: 1n });
+    expect(stage.counters(a).classes.internet).toEqual(reading({}).classes.internet);
+  });
+
+  it('relays an allocation to itself like to any other', async () => {
+    const stage = await open(denies());
+    const a = await stage.allocate();
+    stage.permit(a, a.relayed.address);
+    const frame = sendIndication(a.relayed, hello);
+    await a.client.send(frame, stage.listener);
+    await a.client.next();
+    await stage.settled(a, 'own_relay', { clientTxPackets: 1n });
+    expect(stage.counters(a)).toEqual(
+      reading({ own_relay: { ...upward([frame.length], [11]), ...downward([11], [frame.length]) } }),
+    );
+  });
+
+  it("reaches nobody else's allocation under the rule app", async () => {
+    const stage = await open();
+    const [a, b] = await pair(stage, ['one', 'two']);
+    await a.client.send(sendIndication(b.relayed, hello), stage.listener);
+    await stage.drops({ peer_denied: 1 });
+    expect(stage.counters(a)).toEqual(reading({}));
+    expect(stage.counters(b)).toEqual(reading({}));
+  });
+
+  it('reaches any allocation under the rule any, and none under the rule none', async () => {
+    const any = await open(denies('any'));
+    const [a, b] = await pair(any, ['one', 'two']);
+    await a.client.send(sendIndication(b.relayed, hello), any.listener);
+    expect(readDataIndication((await b.client.next()).bytes).payload).toEqual(hello);
+
+    const none = await open(denies('none'));
+    const [c, d] = await pair(none);
+    await c.client.send(sendIndication(d.relayed, hello), none.listener);
+    await none.drops({ peer_denied: 1 });
+  });
+
+  it('counts as received, but sends and counts nothing further, where the other side has no permission', async () => {
+    const stage = await open(denies());
+    const [a, b] = [await stage.allocate(), await stage.allocate()];
+    stage.permit(a, LOOPBACK);
+    const frame = sendIndication(b.relayed, hello);
+    await a.client.send(frame, stage.listener);
+    await stage.drops({ no_permission: 1 });
+    expect(stage.counters(a)).toEqual(reading({ own_relay: upward([frame.length], []) }));
+    expect(stage.counters(b)).toEqual(reading({}));
+    stage.permit(b, LOOPBACK, 1000);
+    stage.clock.advance(1000);
+    await a.client.send(frame, stage.listener);
+    await stage.drops({ no_permission: 2 });
+  });
+
+  it('needs a permission on the own side as well', async () => {
+    const stage = await open(denies());
+    const [a, b] = [await stage.allocate(), await stage.allocate()];
+    stage.permit(b, LOOPBACK);
+    await a.client.send(sendIndication(b.relayed, hello), stage.listener);
+    await stage.drops({ no_permission: 1 });
+    expect(stage.counters(a)).toEqual(reading({}));
+  });
+
+  it('does not reach an allocation past its deadline', async () => {
+    const stage = await open(denies());
+    const a = await stage.allocate();
+    const b = await stage.allocate({ lifetime: 1000 });
+    stage.permit(a, LOOPBACK);
+    stage.permit(b, LOOPBACK);
+    stage.clock.advance(1000);
+    await a.client.send(sendIndication(b.relayed, hello), stage.listener);
+    await stage.drops({ expired: 1 });
+    expect(stage.counters(b)).toEqual(reading({}));
+  });
+}
+
+function limits(open: Open): void {
+  it('relays so many packets a second, both directions together', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { limits: { packetsPerSecond: 5 } });
+    for (let count = 0; count < 4; count += 1) await client.send(channelData(CHANNEL, hello), stage.listener);
+    for (let count = 0; count < 4; count += 1) await peer.next();
+    await peer.send(hello, allocation.relayed);
+    await client.next();
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.send(hello, allocation.relayed);
+    await stage.drops({ rate_limited: 2 });
+    stage.clock.advance(200);
+    await peer.send(hello, allocation.relayed);
+    await client.next();
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await stage.drops({ rate_limited: 3 });
+    expect(stage.counters(allocation).classes.internet).toMatchObject({ clientRxPackets: 4n, peerRxPackets: 2n });
+  });
+
+  it('relays so many bits a second on the client side, both directions together', async () => {
+    const stage = await open();
+    const bitsPerSecond = 2 * (4 + 100) * 8;
+    const { allocation, client, peer } = await channelScene(stage, { limits: { bitsPerSecond } });
+    const payload = Buffer.alloc(100);
+    await client.send(channelData(CHANNEL, payload), stage.listener);
+    await peer.next();
+    await peer.send(payload, allocation.relayed);
+    await client.next();
+    await client.send(channelData(CHANNEL, payload), stage.listener);
+    await peer.send(payload, allocation.relayed);
+    await stage.drops({ rate_limited: 2 });
+    stage.clock.advance(500);
+    await client.send(channelData(CHANNEL, payload), stage.listener);
+    expect((await peer.next()).bytes).toEqual(payload);
+  });
+
+  it('never sends a client more than its quota, and ends the allocation there', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { limits: { bytes: 40n } });
+    await peer.send(hello, allocation.relayed);
+    await peer.send(hello, allocation.relayed);
+    await client.next();
+    await client.next();
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.next();
+    await peer.send(hello, allocation.relayed);
+    const counters = await stage.closed(allocation.id, 'quota');
+    expect(counters).toEqual(reading({ internet: { ...downward([11, 11], [15, 15]), ...upward([15], [11]) } }));
+    await stage.drops({ rate_limited: 1 });
+  });
+
+  it('ends the allocation with the byte that fills its quota', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { limits: { bytes: 15n } });
+    await peer.send(hello, allocation.relayed);
+    await client.next();
+    expect(await stage.closed(allocation.id, 'quota')).toEqual(reading({ internet: downward([11], [15]) }));
+    await stage.drops({});
+  });
+}
+
+function closing(open: Open): void {
+  it('says closed once, with the final counters, and forgets the allocation', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await peer.next();
+    const before = stage.events.length;
+    const close: Command = { type: 'close', allocation: allocation.id, reason: 'revoked' };
+    stage.apply(close, close);
+    expect(stage.events.length).toBe(before);
+    expect(await stage.closed(allocation.id, 'revoked')).toEqual(reading({ internet: upward([15], [11]) }));
+    expect(stage.plane.counters(allocation.id)).toBeUndefined();
+    stage.apply(close);
+    stage.clock.advance(3_600_000);
+    stage.plane.tick();
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await stage.drops({ no_allocation: 1 });
+    expect(stage.closings(allocation.id)).toHaveLength(1);
+  });
+
+  it('counts an answer that was sent together with the end of its allocation', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    const to = { transport: 'udp', client: allocation.client.local, server: stage.listener } as const;
+    stage.apply(
+      { type: 'close', allocation: allocation.id, reason: 'refreshed_to_zero' },
+      { type: 'send', to, bytes: stun(0x0104), allocation: allocation.id },
+    );
+    await allocation.client.next();
+    expect(await stage.closed(allocation.id, 'refreshed_to_zero')).toEqual(reading({}, 20));
+  });
+
+  it('obeys no command about an allocation that is gone, and throws for none', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    stage.apply({ type: 'close', allocation: allocation.id, reason: 'failed' });
+    await stage.closed(allocation.id, 'failed');
+    const before = stage.events.length;
+    for (const id of [allocation.id, 'never there']) {
+      stage.apply(
+        { type: 'extend', allocation: id, deadline: stage.now + 1000 },
+        { type: 'permit', allocation: id, peer: LOOPBACK, deadline: stage.now + 1000 },
+        { type: 'bind', allocation: id, channel: CHANNEL, peer: allocation.relayed, deadline: stage.now + 1000 },
+        { type: 'unbind', allocation: id, channel: CHANNEL },
+        { type: 'revoke', allocation: id, peer: LOOPBACK },
+        { type: 'close', allocation: id, reason: 'expired' },
+      );
+    }
+    stage.plane.tick();
+    expect(stage.events.length).toBe(before);
+  });
+
+  it('lets the client of an ended allocation begin anew at once', async () => {
+    const stage = await open();
+    const first = await stage.allocate();
+    stage.apply({ type: 'close', allocation: first.id, reason: 'refreshed_to_zero' });
+    const second = await stage.allocate({ client: first.client });
+    const peer = await stage.leg();
+    stage.bind(second, CHANNEL, peer.local);
+    await second.client.send(channelData(CHANNEL, hello), stage.listener);
+    expect((await peer.next()).from).toEqual(second.relayed);
+  });
+
+  it('ends every allocation once when it is closed itself, then says nothing more', async () => {
+    const stage = await open();
+    const scenes = [await channelScene(stage), await channelScene(stage), await channelScene(stage)];
+    await Promise.all([stage.plane.close(), stage.plane.close()]);
+    for (const { allocation } of scenes) expect(await stage.closed(allocation.id, 'shutdown')).toEqual(reading({}));
+    const before = stage.events.length;
+    for (const { allocation } of scenes) stage.apply({ type: 'close', allocation: allocation.id, reason: 'expired' });
+    const [first] = scenes;
+    if (first === undefined) throw new Error('unreachable');
+    const to = { transport: 'udp', client: first.client.local, server: { address: LOOPBACK, port: 1 } } as const;
+    stage.apply({ type: 'send', to, bytes: bindingRequest });
+    stage.plane.tick();
+    await stage.plane.close();
+    expect(stage.events.length).toBe(before);
+  });
+}
+
+function totals(open: Open): void {
+  it('keeps totals that are the sum of all allocations past and present', async () => {
+    const stage = await open();
+    const scenes = [];
+    for (let index = 0; index < 6; index += 1) scenes.push(await channelScene(stage));
+    let control = 0;
+    for (const [index, { allocation, client, peer }] of scenes.entries()) {
+      const payload = Buffer.alloc(100 * index);
+      await client.send(channelData(CHANNEL, payload), stage.listener);
+      await peer.next();
+      await peer.send(payload, allocation.relayed);
+      await client.next();
+      const to = { transport: 'udp', client: client.local, server: stage.listener } as const;
+      stage.apply({ type: 'send', to, bytes: stun(0x0104), allocation: allocation.id });
+      await client.next();
+      control += 20;
+    }
+    const past = scenes.slice(0, 3).map(({ allocation }) => allocation);
+    for (const { id } of past) stage.apply({ type: 'close', allocation: id, reason: 'refreshed_to_zero' });
+    const readings = [];
+    for (const { id } of past) readings.push(await stage.closed(id, 'refreshed_to_zero'));
+    for (const { allocation } of scenes.slice(3)) {
+      await until('the answer is counted', () => stage.counters(allocation).clientControlTxBytes === 20n);
+      readings.push(stage.counters(allocation));
+    }
+    const totals = stage.plane.totals();
+    expect(totals.clientControlTxBytes).toBe(BigInt(control));
+    expect(totals.classes.internet).toMatchObject({
+      peerTxBytes: 1500n,
+      clientTxBytes: 1500n + 24n,
+      peerTxPackets: 6n,
+    });
+    for (const peerClass of peerClasses) {
+      for (const [member, total] of Object.entries(totals.classes[peerClass])) {
+        const parts = readings.map(({ classes }) => Object.entries(classes[peerClass]));
+        const sum = parts.flat().reduce((before, [name, value]) => (name === member ? before + value : before), 0n);
+        expect(total, `${peerClass}.${member}`).toBe(sum);
+      }
+    }
+    expect(Object.keys(totals.dropped)).toEqual([...dropReasons]);
+  });
+}
+
+function bothFamilies(open: Open): void {
+  const listen = [
+    { address: LOOPBACK, port: 0 },
+    { address: '::1', port: 0 },
+  ];
+  const relayAddress = { 4: LOOPBACK, 6: '::1' };
+  const serverOf = (plane: Plane, address: string) => {
+    const server = plane.listening().find((endpoint) => endpoint.address === address);
+    if (server === undefined) throw new Error(`not listening on ${address}`);
+    return server;
+  };
+
+  const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
+  it.skipIf(!hasIpv6).each([
+    ['IPv4', 'IPv4', LOOPBACK, LOOPBACK],
+    ['IPv4', 'IPv6', LOOPBACK, '::1'],
+    ['IPv6', 'IPv4', '::1', LOOPBACK],
+    ['IPv6', 'IPv6', '::1', '::1'],
+  ] as const)('relays between a client on %s and a peer on %s, over channels and indications', async (...names) => {
+    const [, , near, far] = names;
+    const stage = await open({ plane: { listen, relayAddress } });
+    const server = serverOf(stage.plane, near);
+    const client = await stage.leg(near);
+    const peer = await stage.leg(far);
+    const family = far === LOOPBACK ? 4 : 6;
+    const allocation = await stage.allocate({ client, family });
+    stage.permit(allocation, far);
+    const frame = sendIndication(peer.local, hello);
+    await client.send(frame, server);
+    expect(await peer.next()).toEqual({ bytes: hello, from: allocation.relayed });
+    await peer.send(hello, allocation.relayed);
+    const { bytes } = await client.next();
+    expect(readDataIndication(bytes)).toEqual({ peer: peer.local, payload: hello });
+    expect(bytes.length).toBe(indicationLength(11, family));
+    stage.bind(allocation, CHANNEL, peer.local);
+    await client.send(channelData(CHANNEL, hello), server);
+    await peer.next();
+    await peer.send(hello, allocation.relayed);
+    expect((await client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+    await stage.settled(allocation, 'internet', { peerTxPackets: 2n, clientTxPackets: 2n });
+    expect(stage.counters(allocation)).toEqual(
+      reading({ internet: { ...upward([frame.length, 15], [11, 11]), ...downward([11, 11], [bytes.length, 15]) } }),
+    );
+  });
+
+  it('keeps clients apart that differ in the listener alone', async () => {
+    const twice = [...listen.slice(0, 1), ...listen.slice(0, 1)];
+    const stage = await open({ plane: { listen: twice } });
+    const [first, second] = stage.plane.listening();
+    if (first === undefined || second === undefined) throw new Error('the plane does not listen twice');
+    const { client } = await channelScene(stage);
+    expect(stage.listener).toEqual(first);
+    await client.send(channelData(CHANNEL, hello), second);
+    await stage.drops({ no_allocation: 1 });
+    expect(stage.plane.totals().classes.internet.clientRxPackets).toBe(0n);
+  });
+}
