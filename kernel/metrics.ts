@@ -120,29 +120,40 @@ type NamesOfKind<K extends MetricRow['kind']> = {
   [N in MetricName]: (typeof metricTable)[N]['kind'] extends K ? N : never;
 }[MetricName];
 
-/** The metrics of one process. Each is created on first use and registered once. */
+/** Brings a metric up to date just before it is read. */
+type Collect<M> = (metric: M) => void;
+
+/** The metrics of one process. Each is created on first use and registered once; the first user may give a `collect`. */
 export class Metrics {
   readonly registry = new Registry();
   readonly #made = new Map<MetricName, Counter | Gauge | Histogram>();
 
-  counter(name: NamesOfKind<'counter'>): Counter {
-    return this.#make(name, (row) => new Counter({ ...row, registers: [this.registry] }));
+  counter(name: NamesOfKind<'counter'>, collect?: Collect<Counter>): Counter {
+    return this.#make(name, collect, (row) => new Counter({ ...row, registers: [this.registry] }));
   }
-  gauge(name: NamesOfKind<'gauge'>): Gauge {
-    return this.#make(name, (row) => new Gauge({ ...row, registers: [this.registry] }));
+  gauge(name: NamesOfKind<'gauge'>, collect?: Collect<Gauge>): Gauge {
+    return this.#make(name, collect, (row) => new Gauge({ ...row, registers: [this.registry] }));
   }
   histogram(name: NamesOfKind<'histogram'>): Histogram {
-    return this.#make(name, (row) => new Histogram({ ...row, registers: [this.registry] }));
+    return this.#make(name, undefined, (row) => new Histogram({ ...row, registers: [this.registry] }));
   }
 
   #make<M extends Counter | Gauge | Histogram>(
     name: MetricName,
-    create: (row: { name: string; help: string; labelNames: string[]; buckets: number[] }) => M,
+    collect: Collect<M> | undefined,
+    create: (row: { name: string; help: string; labelNames: string[]; buckets: number[]; collect?: () => void }) => M,
   ): M {
     const existing = this.#made.get(name);
+    if (existing !== undefined && collect !== undefined) throw new Error(`${name} has an owner already`);
     if (existing !== undefined) return existing as M;
     const row: MetricRow = metricTable[name];
-    const made = create({ name, help: row.help, labelNames: [...row.labels], buckets: [...(row.buckets ?? [])] });
+    const made: M = create({
+      name,
+      help: row.help,
+      labelNames: [...row.labels],
+      buckets: [...(row.buckets ?? [])],
+      ...(collect === undefined ? {} : { collect: () => collect(made) }),
+    });
     this.#made.set(name, made);
     return made;
   }
