@@ -1,0 +1,35 @@
+/** The uplink's one request: `POST /v1/usage` with the relay token. */
+import type { Post, PostAnswer } from './uplink.ts';
+
+/** Milliseconds for a whole exchange; a collector that is slower is asked again. */
+const EXCHANGE_TIMEOUT = 15_000;
+/** Bytes of an error answer worth keeping. */
+const MAX_DETAIL_BYTES = 2_048;
+
+/** `collector` is the collector's base URL. Rejects when no answer came. */
+export function postUsage(collector: string, token: string): Post {
+  const url = new URL('v1/usage', collector.endsWith('/') ? collector : `${collector}/`);
+  return async (body, signal): Promise<PostAnswer> => {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body,
+      redirect: 'manual', // a collector does not move; whoever says so must not be given the token
+      signal: AbortSignal.any([signal, AbortSignal.timeout(EXCHANGE_TIMEOUT)]),
+    });
+    return { status: response.status, detail: await detailOf(response) };
+  };
+}
+
+/** The beginning of the body, as text; the rest is not read. */
+async function detailOf(response: Response): Promise<string> {
+  if (response.body === null) return '';
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= MAX_DETAIL_BYTES) break;
+  }
+  return Buffer.concat(chunks).subarray(0, MAX_DETAIL_BYTES).toString('utf8');
+}
