@@ -82,6 +82,11 @@ export const metricTable = {
     labels: [],
   },
   turnpike_quality_alerts: { kind: 'gauge', help: 'Alerts firing now.', labels: ['rule', 'severity'] },
+  turnpike_quality_alert_deliveries_total: {
+    kind: 'counter',
+    help: 'Deliveries of alerts by result (ok, failed and kept; lost counts alerts given up).',
+    labels: ['delivery', 'result'],
+  },
   turnpike_quality_mos: {
     kind: 'histogram',
     help: 'MOS of inbound audio intervals.',
