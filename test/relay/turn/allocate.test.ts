@@ -115,7 +115,9 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     bench.ports = 'wait';
     const client = bench.client();
     bench.send(client.allocate());
-    expect(bench.send(client.allocate()).answer?.code).toBe(437);
+    const early = bench.send(client.allocate());
+    expect(early.answer?.code).toBe(437);
+    expect(early.commands[0]).not.toHaveProperty('allocation');
     bench.settleOpens();
     const second = bench.send(client.allocate());
     expect(second.answer?.code).toBe(437);

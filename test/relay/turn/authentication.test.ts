@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { attributes } from '../../../relay/stun/attributes.ts';
+import { longTermKey } from '../../../relay/stun/integrity.ts';
 import { methods } from '../../../relay/stun/methods.ts';
 import { requestedTransport } from '../../../relay/stun/number-attributes.ts';
 import { text } from '../../../relay/stun/text-attributes.ts';
 import { AMPLIFICATION } from '../../../relay/turn/answer.ts';
 import { attribute, endpoint, TurnClient } from '../turn-client.ts';
-import { Bench, effects, REALM, tuple } from './bench.ts';
+import { Bench, effects, REALM, START, tuple } from './bench.ts';
 
 const peer = endpoint('203.0.113.9:5000');
 
@@ -109,6 +110,20 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     expect(bench.send(client.allocate()).answer?.code).toBe(401);
   });
 
+  it('answers 401 to a REALM that is not ours, although the key is', () => {
+    const bench = new Bench();
+    const { nonce } = bench.client();
+    const key = longTermKey('alice', REALM, 'secret');
+    const bytes = new TurnClient('alice', 'secret').request(methods.ALLOCATE.code, [
+      requestedTransport(17),
+      text(attributes.USERNAME, 'alice'),
+      text(attributes.REALM, 'elsewhere'),
+      text(attributes.NONCE, nonce ?? ''),
+      (writer) => writer.integrity(key),
+    ]);
+    expect(bench.send(bytes).answer?.code).toBe(401);
+  });
+
   it('answers 401 to integrity by SHA-256 alone and to USERHASH, which it never offered', () => {
     const bench = new Bench();
     const client = bench.client();
@@ -156,6 +171,14 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     bench.accounts.set('alice', { passwords: ['secret'], expiresAt: bench.clock.now() });
     expect(bench.send(client.allocate()).answer?.code).toBe(401);
     expect(bench.observed).toContain('auth expired');
+  });
+
+  it('answers 401 to a credential past its end even if the authenticator did not notice', () => {
+    const claims = { customId: '', call: '', participant: '', limits: {} };
+    const expired = { ok: true, app: 'app', keyId: 'key', passwords: ['secret'], claims, expiresAt: START } as const;
+    const bench = new Bench({ authenticator: { lookup: () => expired } });
+    expect(bench.send(bench.client().allocate()).answer?.code).toBe(401);
+    expect(bench.core.size).toBe(0);
   });
 
   it('accepts any of the passwords that fit the username, and remembers which', () => {

@@ -1,0 +1,68 @@
+/** Judges the core's commands by what its earlier ones imply, without looking into it. Throws AssertionError at the first that is wrong. */
+import assert from 'node:assert/strict';
+import type { FiveTuple } from '../../../kernel/address.ts';
+import type { Command } from '../../../relay/planes/plane.ts';
+
+export const MAX_LIFETIME = 3_600_000;
+
+export class Ledger {
+  /** Opening and live, with the deadline last commanded. */
+  readonly alive = new Map<string, { from: FiveTuple; deadline: number }>();
+  readonly gone = new Set<string>();
+
+  judge(commands: readonly Command[], now: number): void {
+    for (const command of commands) this.#judge(command, now);
+  }
+
+  #judge(command: Command, now: number): void {
+    const { allocation } = command;
+    assert(allocation === undefined || !this.gone.has(allocation), 'nothing is said of an allocation that is gone');
+    switch (command.type) {
+      case 'open':
+        return this.#opens(command, now);
+      case 'close':
+        assert(this.alive.has(command.allocation), 'only what is alive is closed');
+        return this.end(command.allocation);
+      case 'send':
+        if (allocation !== undefined) this.#usable(allocation, now);
+        return;
+      case 'extend':
+        assert(
+          command.deadline > now && command.deadline <= now + MAX_LIFETIME,
+          'extended within the longest lifetime',
+        );
+        this.#usable(command.allocation, now).deadline = command.deadline;
+        return;
+      case 'permit':
+        assert.equal(command.deadline, now + 300_000, 'a permission lives 300 s');
+        assert(!command.peer.startsWith('10.'), 'no denied peer is permitted');
+        break;
+      case 'bind':
+        assert.equal(command.deadline, now + 600_000, 'a channel lives 600 s');
+        assert(command.channel >= 0x4000 && command.channel <= 0x4fff, 'channel numbers are in range');
+        break;
+      default:
+    }
+    this.#usable(command.allocation, now);
+  }
+
+  #opens(command: Extract<Command, { type: 'open' }>, now: number): void {
+    for (const [id, { from }] of this.alive) {
+      assert(id === command.allocation || from !== command.client, 'one allocation for each five-tuple');
+    }
+    assert(command.deadline > now && command.deadline <= now + MAX_LIFETIME, 'opened within the longest lifetime');
+    assert(command.port >= 49152 && command.port <= 65535, 'ports are in range');
+    this.alive.set(command.allocation, { from: command.client, deadline: command.deadline });
+  }
+
+  #usable(id: string, now: number): { deadline: number } {
+    const found = this.alive.get(id);
+    assert(found !== undefined && found.deadline > now, 'nothing is granted to what is past its deadline');
+    return found;
+  }
+
+  end(id: string): void {
+    this.alive.delete(id);
+    this.gone.add(id);
+  }
+}
