@@ -16,7 +16,7 @@ const parts = {
   chromium: { packages: ['chromium'], programs: ['chromium'] },
   coturn: { packages: ['coturn'], programs: ['turnutils_uclient', 'turnutils_peer', 'turnserver'] },
   prometheus: { packages: ['prometheus'], programs: ['promtool', 'prometheus'] },
-  alertmanager: { packages: ['prometheus-alertmanager'], programs: ['prometheus-alertmanager'] },
+  alertmanager: { packages: ['prometheus-alertmanager'], programs: ['prometheus-alertmanager', 'amtool'] },
   redis: { packages: ['redis-server'], programs: ['redis-server'] },
 } as const satisfies Record<string, { packages: readonly string[]; programs: readonly string[] }>;
 

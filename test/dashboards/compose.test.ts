@@ -12,6 +12,7 @@ import { CLICKHOUSE_PLUGIN, CLICKHOUSE_PLUGIN_VERSION } from '../../dashboards/g
 import { datasourceEnv } from '../../dashboards/grafana/provisioning.ts';
 import { scrapeJobs } from '../../dashboards/prometheus/rules.ts';
 import { loadConfig } from '../../kernel/config.ts';
+import { requirePart } from '../system-parts.ts';
 import { rateCard } from './rate-card.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -263,20 +264,22 @@ describe('what the services are given', () => {
     expect(grants.filter((grant) => !grant.startsWith('GRANT SELECT ON '))).toEqual([]);
   });
 
-  it.skipIf(!existsSync('/usr/bin/promtool'))('passes promtool (apt-get install prometheus)', () => {
-    const output = execFileSync('promtool', ['check', 'config', '--syntax-only', `${root}deploy/prometheus.yml`], {
-      encoding: 'utf8',
-      stdio: 'pipe',
+  const prometheusPart = requirePart('prometheus');
+  prometheusPart.describe('the Prometheus configuration', () => {
+    it('is accepted by promtool', () => {
+      const promtool = prometheusPart.path('promtool');
+      const check = ['check', 'config', '--syntax-only', `${root}deploy/prometheus.yml`];
+      expect(execFileSync(promtool, check, { encoding: 'utf8', stdio: 'pipe' })).toContain('SUCCESS');
     });
-    expect(output).toContain('SUCCESS');
   });
 
-  it.skipIf(!existsSync('/usr/bin/amtool'))('passes amtool (apt-get install prometheus-alertmanager)', () => {
-    const output = execFileSync('amtool', ['check-config', `${root}deploy/alertmanager.yml`], {
-      encoding: 'utf8',
-      stdio: 'pipe',
+  const alertmanagerPart = requirePart('alertmanager');
+  alertmanagerPart.describe('the Alertmanager configuration', () => {
+    it('is accepted by amtool', () => {
+      const check = ['check-config', `${root}deploy/alertmanager.yml`];
+      const output = execFileSync(alertmanagerPart.path('amtool'), check, { encoding: 'utf8', stdio: 'pipe' });
+      expect(output).toContain('SUCCESS');
     });
-    expect(output).toContain('SUCCESS');
   });
 });
 

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { metricTable } from '../../kernel/metrics.ts';
+import { requirePart } from '../system-parts.ts';
 import { renderRules, ruleGroups } from '../../dashboards/prometheus/rules.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'turnpike-rules-'));
@@ -69,22 +70,26 @@ describe('Prometheus rules', () => {
     }
   });
 
-  describe.skipIf(!existsSync('/usr/bin/promtool') && process.env['CI'] !== 'true')(
-    'under promtool (apt-get install prometheus)',
-    () => {
-      it('are accepted', () => {
-        const output = execFileSync('promtool', ['check', 'rules', rulesFile], { encoding: 'utf8', stdio: 'pipe' });
-        expect(output).toContain(`${rules.length} rules found`);
+  const prometheus = requirePart('prometheus');
+  prometheus.describe('under promtool', () => {
+    it('are accepted', () => {
+      const output = execFileSync(prometheus.path('promtool'), ['check', 'rules', rulesFile], {
+        encoding: 'utf8',
+        stdio: 'pipe',
       });
+      expect(output).toContain(`${rules.length} rules found`);
+    });
 
-      it('fire when they should, and only then', () => {
-        const file = join(directory, 'test.yaml');
-        writeFileSync(file, stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests: scenarios }));
-        const output = execFileSync('promtool', ['test', 'rules', file], { encoding: 'utf8', stdio: 'pipe' });
-        expect(output).toContain('SUCCESS');
+    it('fire when they should, and only then', () => {
+      const file = join(directory, 'test.yaml');
+      writeFileSync(file, stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests: scenarios }));
+      const output = execFileSync(prometheus.path('promtool'), ['test', 'rules', file], {
+        encoding: 'utf8',
+        stdio: 'pipe',
       });
-    },
-  );
+      expect(output).toContain('SUCCESS');
+    });
+  });
 });
 
 /** Alert that is expected at a time; annotations are rendered by Prometheus and compared in full. */
