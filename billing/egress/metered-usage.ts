@@ -16,7 +16,7 @@ export interface Metered {
  * For each object and peer class: highest total up to the period's end, minus highest total up to its start. A reading at
  * the start closes the period before; one at the end belongs to this one. Successive periods telescope: nothing is lost
  * or counted twice between them, whatever was resent (max ignores a repetition, so FINAL is not needed) and in whatever
- * order it came. Only objects with a reading in the period are looked up, by the table's sorting key.
+ * order it came. Only objects with a reading in the period are looked up: the rest of the past is not read.
  *
  * What a reading says about customer, call and participant is taken from the object's newest reading in the period.
  * Parameters: start and end, Unix milliseconds. Sums are UInt64 throughout; toUInt64 is there because ClickHouse's
@@ -27,29 +27,26 @@ export const meteredUsageSql = `WITH
   fromUnixTimestamp64Milli({end:Int64}, 'UTC') AS period_end
 SELECT
   app_id,
-  latest_meter AS meter,
-  latest_custom_id AS custom_id,
-  latest_call_id AS call_id,
-  latest_participant_id AS participant_id,
+  names.1 AS meter,
+  names.2 AS custom_id,
+  names.3 AS call_id,
+  names.4 AS participant_id,
   sum(egress) AS egress_bytes,
-  sumIf(egress, latest_meter = 'turn' AND peer_class = 'sfu') AS via_sfu_bytes,
+  sumIf(egress, meter = 'turn' AND peer_class = 'sfu') AS via_sfu_bytes,
   toUnixTimestamp64Milli(max(newest)) AS newest_ms
 FROM
 (
   SELECT
     app_id,
     peer_class,
-    argMaxIf(toString(meter), seq, window_end > period_start) AS latest_meter,
-    argMaxIf(custom_id, seq, window_end > period_start) AS latest_custom_id,
-    argMaxIf(call_id, seq, window_end > period_start) AS latest_call_id,
-    argMaxIf(participant_id, seq, window_end > period_start) AS latest_participant_id,
+    argMaxIf((toString(meter), custom_id, call_id, participant_id), seq, window_end > period_start) AS names,
     toUInt64(max(client_tx_bytes) - maxIf(client_tx_bytes, window_end <= period_start)) AS egress,
     max(window_end) AS newest
   FROM egress_samples
   WHERE window_end <= period_end
-    AND (app_id, server_id, boot_id, object_id) IN
+    AND object_id IN
     (
-      SELECT app_id, server_id, boot_id, object_id
+      SELECT object_id
       FROM egress_samples
       WHERE window_end > period_start AND window_end <= period_end
     )

@@ -13,7 +13,7 @@ export interface MonthGaugeOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly card: RateCard;
-  /** Milliseconds between refreshes. */
+  /** Milliseconds between refreshes; more when one takes long, so that they take at most a tenth of the time. */
   readonly interval?: number;
 }
 
@@ -29,7 +29,9 @@ export interface MonthGauges {
 const DEFAULT_INTERVAL = 30_000;
 
 export function createMonthGauges(options: MonthGaugeOptions): MonthGauges {
+  const { clock, interval = DEFAULT_INTERVAL } = options;
   let timer: NodeJS.Timeout | undefined;
+  let started = false;
   let running: Promise<void> | undefined;
   const refresh = (): Promise<void> => {
     running ??= update(options).finally(() => {
@@ -37,15 +39,22 @@ export function createMonthGauges(options: MonthGaugeOptions): MonthGauges {
     });
     return running;
   };
+  const again = async (): Promise<void> => {
+    const began = clock.monotonic();
+    await refresh();
+    const took = clock.monotonic() - began;
+    if (started) timer = setTimeout(() => void again(), Math.max(interval, 9 * took)).unref();
+  };
   return {
     refresh,
     start() {
-      void refresh();
-      timer ??= setInterval(() => void refresh(), options.interval ?? DEFAULT_INTERVAL).unref();
+      if (started) return;
+      started = true;
+      void again();
     },
     async stop() {
-      clearInterval(timer);
-      timer = undefined;
+      started = false;
+      clearTimeout(timer);
       await running;
     },
   };
