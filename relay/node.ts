@@ -1,0 +1,222 @@
+/**
+ * A relay node: the TURN core decides, the plane moves and counts, the meter reads the counts, the uplink reports them.
+ * Here they are joined; what each of them does is theirs. One timer drives deadlines, records and checkpoints.
+ */
+import { join } from 'node:path';
+import type { FastifyPluginAsync } from 'fastify';
+import type { Endpoint } from '../kernel/address.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Logger } from '../kernel/log.ts';
+import type { Metrics } from '../kernel/metrics.ts';
+import { probes } from '../kernel/probes.ts';
+import type { Readiness } from '../kernel/probes.ts';
+import type { Random } from '../kernel/random.ts';
+import { uuidV7 } from '../kernel/uuid.ts';
+import { countingObserver, showPlane } from './node-metrics.ts';
+import type { AllocationId, Command, Plane, PlaneEvent } from './planes/plane.ts';
+import { keptServerId } from './server-id.ts';
+import type { Instant } from './turn/authenticator.ts';
+import { TurnCore } from './turn/core.ts';
+import type { TurnOptions } from './turn/settings.ts';
+import { postUsage } from './usage/collector-client.ts';
+import { Meter } from './usage/meter.ts';
+import { DEFAULT_MAX_RECORDS, Spool } from './usage/spool.ts';
+import { systemSleep, Uplink } from './usage/uplink.ts';
+import { UsageWriter } from './usage/writer.ts';
+
+export interface RelayNodeOptions {
+  /** Not started yet; the node starts and closes it. */
+  readonly plane: Plane;
+  readonly turn: Omit<TurnOptions, 'observer' | 'random'>;
+  /** The relay's own directory (`<data>/relay`): usage spool, server id. */
+  readonly directory: string;
+  /** Name in usage records; made up once and kept when absent. */
+  readonly serverId?: string;
+  /** Where usage goes, and the relay token. */
+  readonly collector: { readonly url: string; readonly token: string };
+  /** Usage records kept on disk before older readings give way to newer ones. */
+  readonly maxSpooledRecords?: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Milliseconds between two looks at deadlines, records and checkpoints. */
+const TICK = 100;
+/** Milliseconds that `stop` gives the allocations to close, and then the collector to take the last records. */
+const CLOSE_WITHIN = 2_000;
+const DELIVER_WITHIN = 3_000;
+
+export interface RelayNode {
+  readonly serverId: string;
+  /** UUIDv7, new for each node made. */
+  readonly bootId: string;
+  /** Opens the listeners. Throws TP_RELAY_START when one cannot be had. */
+  start(): Promise<void>;
+  /** Ends every allocation with its final record and delivers what can be delivered soon; the rest waits on disk. */
+  stop(): Promise<void>;
+  listening(): readonly Endpoint[];
+  /** Allocations alive or being opened. */
+  allocations(): number;
+  /** What must hold for this node to take traffic. */
+  readonly checks: Readonly<Record<'listeners' | 'spool' | 'uplink', () => Readiness>>;
+}
+
+/** Opens the usage spool, in which a predecessor that was killed may have left its last words. */
+export function createRelayNode(options: RelayNodeOptions): RelayNode {
+  return new Node(options);
+}
+
+/** The relay's own port, which is private: `/metrics`, `/healthz`, `/readyz`. */
+export const relayRoutes: FastifyPluginAsync<{ node: RelayNode; metrics: Metrics }> = async (app, options) => {
+  await app.register(probes, { metrics: options.metrics, checks: options.node.checks, metricsFor: 'anyone' });
+};
+
+class Node implements RelayNode {
+  readonly serverId: string;
+  readonly bootId: string;
+  readonly #options: RelayNodeOptions;
+  readonly #plane: Plane;
+  readonly #core: TurnCore;
+  readonly #meter: Meter;
+  readonly #spool: Spool;
+  readonly #writer: UsageWriter;
+  readonly #uplink: Uplink;
+  readonly #maxSpooled: number;
+  #timer: NodeJS.Timeout | undefined;
+  #state: 'made' | 'started' | 'stopping' = 'made';
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: RelayNodeOptions) {
+    const { clock, random, log, metrics, plane } = options;
+    this.#options = options;
+    this.#plane = plane;
+    this.serverId = options.serverId ?? keptServerId(options.directory, random);
+    this.bootId = uuidV7(clock, random);
+    this.#core = new TurnCore({ ...options.turn, random, observer: countingObserver(metrics) });
+    this.#meter = new Meter(this, clock.now());
+    this.#maxSpooled = options.maxSpooledRecords ?? DEFAULT_MAX_RECORDS;
+    this.#spool = new Spool({ directory: join(options.directory, 'usage'), maxRecords: this.#maxSpooled });
+    const { url, token } = options.collector;
+    this.#uplink = new Uplink({
+      spool: this.#spool,
+      post: postUsage(url, token),
+      sleep: systemSleep,
+      clock,
+      random,
+      log,
+      metrics,
+    });
+    this.#writer = new UsageWriter({ spool: this.#spool, onRecords: () => this.#uplink.wake(), log, metrics });
+    showPlane(plane, metrics);
+    metrics.gauge('turnpike_relay_allocations', (gauge) => gauge.set(this.#core.size));
+    metrics.gauge('turnpike_relay_usage_pending', (gauge) => gauge.set(this.#spool.pending()));
+  }
+
+  async start(): Promise<void> {
+    const { finals, readmitted } = this.#spool.recovery;
+    if (finals > 0)
+      this.#options.log.warn({ allocations: finals }, 'the relay was killed; its last usage is recovered');
+    if (readmitted > 0) this.#options.log.info({ records: readmitted }, 'refused usage records are tried again');
+    await this.#plane.start((event) => this.#onEvent(event));
+    this.#state = 'started';
+    this.#uplink.start();
+    this.#schedule();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  listening(): readonly Endpoint[] {
+    return this.#plane.listening();
+  }
+
+  allocations(): number {
+    return this.#core.size;
+  }
+
+  readonly checks = {
+    listeners: (): Readiness => {
+      const listening = this.#plane.listening().map(({ address, port }) => `${address} port ${port}`);
+      return { ok: this.#state === 'started' && listening.length > 0, detail: listening.join(', ') };
+    },
+    spool: (): Readiness => {
+      const { failure } = this.#writer;
+      return failure === undefined ? { ok: true } : { ok: false, detail: failure };
+    },
+    // A collector that is away is no reason to send callers elsewhere: usage waits on disk. A full disk would be.
+    uplink: (): Readiness => {
+      const pending = this.#spool.pending();
+      const { failure, lastSuccess } = this.#uplink;
+      const age =
+        lastSuccess === undefined ? 'never' : `${Math.round((this.#options.clock.now() - lastSuccess) / 1000)} s ago`;
+      const trouble = failure === undefined ? '' : `; ${failure}`;
+      return { ok: pending <= this.#maxSpooled, detail: `${pending} records pending, last delivered ${age}${trouble}` };
+    },
+  };
+
+  #now(): Instant {
+    return { now: this.#options.clock.now(), monotonic: this.#options.clock.monotonic() };
+  }
+
+  #onEvent(event: PlaneEvent): void {
+    const at = this.#now();
+    if (event.type === 'closed') this.#writer.write(this.#meter.closed(event.allocation, event.counters, at));
+    const commands = this.#ask(event, at);
+    // Before the answer is sent: it is the first thing that the new allocation counts.
+    if (event.type === 'opened') this.#begin(event.allocation, at);
+    for (const command of commands) this.#plane.apply(command);
+  }
+
+  #ask(event: PlaneEvent, at: Instant): readonly Command[] {
+    try {
+      return this.#core.handleEvent(event, at);
+    } catch (error) {
+      // One client's packet must not end everybody's call.
+      this.#options.log.error({ err: error, event: event.type }, 'the TURN core failed on an event; it is dropped');
+      return [];
+    }
+  }
+
+  #begin(id: AllocationId, at: Instant): void {
+    const allocation = this.#core.allocation(id);
+    if (allocation?.state !== 'live') return;
+    const { app, keyId, claims, fiveTuple, clientFamily, relayFamily } = allocation;
+    const { customId, call, participant } = claims;
+    const { transport } = fiveTuple;
+    this.#meter.opened(
+      { allocation: id, app, keyId, customId, call, participant, transport, clientFamily, relayFamily },
+      at,
+    );
+  }
+
+  #tick(): void {
+    this.#plane.tick();
+    const at = this.#now();
+    for (const command of this.#core.expire(at)) this.#plane.apply(command);
+    this.#writer.write(this.#meter.due(at, (allocation) => this.#plane.counters(allocation)));
+    this.#schedule();
+  }
+
+  /** The next tick, or the quarter hour if that comes sooner: the readings there are worth being exact. */
+  #schedule(): void {
+    const toBoundary = this.#meter.boundary - this.#options.clock.now();
+    this.#timer = setTimeout(() => this.#tick(), Math.min(TICK, Math.max(toBoundary, 0)));
+  }
+
+  async #stop(): Promise<void> {
+    this.#state = 'stopping';
+    clearTimeout(this.#timer);
+    await Promise.race([this.#plane.close(), systemSleep(CLOSE_WITHIN, new AbortController().signal)]);
+    await this.#writer.settled();
+    const delivered = await this.#uplink.flush(AbortSignal.timeout(DELIVER_WITHIN));
+    if (!delivered) {
+      this.#options.log.warn({ records: this.#spool.pending() }, 'usage stays on disk until the relay runs again');
+    }
+    await this.#uplink.stop();
+    await this.#spool.close();
+  }
+}

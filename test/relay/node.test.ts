@@ -1,0 +1,226 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import Fastify from 'fastify';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { UsageRecord } from '../../relay/contract.ts';
+import { relayRoutes } from '../../relay/node.ts';
+import { peerClasses } from '../../relay/planes/plane.ts';
+import type { PlaneTotals } from '../../relay/planes/plane.ts';
+import { totalsOf } from '../../relay/usage/reading.ts';
+import { requirePart } from '../system-parts.ts';
+import { relayBench, RelayedClient, Wire } from './relay-bench.ts';
+import type { RelayBench } from './relay-bench.ts';
+
+const open: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).toReversed()) await close();
+});
+
+async function bench(directory?: string): Promise<RelayBench> {
+  const made = await relayBench(directory);
+  open.push(() => made.close());
+  return made;
+}
+
+async function wire(): Promise<Wire> {
+  const made = await Wire.open();
+  open.push(() => made.close());
+  return made;
+}
+
+/** A client with an allocation, and a peer with whom it talks on channel 0x4001. */
+async function connected(relay: RelayBench) {
+  const client = new RelayedClient(await wire(), relay.issue({ customIdentifier: 'c-7', call: 'room' }), relay.server);
+  const peer = await wire();
+  const { relayed } = await client.allocate();
+  if (relayed === undefined) throw new Error('no allocation');
+  const bound = await client.authenticated((turn) => turn.channelBind(0x4001, peer.endpoint));
+  expect(bound.messageClass).toBe('success');
+  return { client, peer, relayed };
+}
+
+/** A ChannelData frame. */
+function frame(length: number): Buffer {
+  const bytes = Buffer.alloc(4 + length, 0x5a);
+  bytes.writeUInt16BE(0x4001, 0);
+  bytes.writeUInt16BE(length, 2);
+  return bytes;
+}
+
+/** The final records' totals together, in the plane's own terms. */
+function sumOf(records: readonly UsageRecord[]): Omit<PlaneTotals, 'dropped'> {
+  const finals = records.filter((record) => record.final);
+  const sum = (read: (record: UsageRecord) => bigint) => finals.reduce((total, record) => total + read(record), 0n);
+  const ofClass = (name: (typeof peerClasses)[number]) => ({
+    clientRxBytes: sum((record) => record.classes[name].client_rx_bytes),
+    clientTxBytes: sum((record) => record.classes[name].client_tx_bytes),
+    peerRxBytes: sum((record) => record.classes[name].peer_rx_bytes),
+    peerTxBytes: sum((record) => record.classes[name].peer_tx_bytes),
+    clientRxPackets: sum((record) => record.classes[name].client_rx_packets),
+    clientTxPackets: sum((record) => record.classes[name].client_tx_packets),
+    peerRxPackets: sum((record) => record.classes[name].peer_rx_packets),
+    peerTxPackets: sum((record) => record.classes[name].peer_tx_packets),
+  });
+  return {
+    classes: { internet: ofClass('internet'), own_relay: ofClass('own_relay'), sfu: ofClass('sfu') },
+    clientControlTxBytes: sum((record) => record.client_control_tx_bytes),
+  };
+}
+
+describe('a relay node', () => {
+  it('relays for a credential it never saw before and reports, to the byte, what went over the wires', async () => {
+    const relay = await bench();
+    const { client, peer, relayed } = await connected(relay);
+    const before = client.wire.got.bytes;
+    let sent = 0;
+    for (const length of [0, 1, 160, 1_100]) {
+      await client.frame(frame(length));
+      sent += 4 + length;
+      expect(await peer.receive()).toHaveLength(length);
+      await peer.send(Buffer.alloc(length * 2, 1), relayed);
+      expect((await client.wire.receive()).subarray(4)).toHaveLength(length * 2);
+    }
+    await relay.node.stop();
+
+    expect(relay.acknowledged.map((record) => [record.seq, record.final])).toEqual([[0, true]]);
+    const [record] = relay.acknowledged;
+    expect(record).toMatchObject({
+      server_id: relay.node.serverId,
+      boot_id: relay.node.bootId,
+      app_id: 'shop',
+      key_id: 'main',
+      custom_id: 'c-7',
+      call_id: 'room',
+      participant_id: '',
+      transport: 'udp',
+      client_family: 4,
+      relay_family: 4,
+      client_control_tx_bytes: BigInt(client.controlBytes),
+    });
+    expect(record?.classes.internet).toEqual({
+      client_rx_bytes: BigInt(sent),
+      client_tx_bytes: BigInt(client.wire.got.bytes - before),
+      peer_rx_bytes: BigInt(peer.sent.bytes),
+      peer_tx_bytes: BigInt(peer.got.bytes),
+      client_rx_packets: 4n,
+      client_tx_packets: 4n,
+      peer_rx_packets: 4n,
+      peer_tx_packets: 4n,
+    });
+    const { dropped: _dropped, ...totals } = relay.plane.totals();
+    expect(sumOf(relay.acknowledged)).toEqual(totals);
+  });
+
+  it('counts two clients that meet on this relay as own_relay on both of their allocations', async () => {
+    const relay = await bench();
+    const [one, other] = [await connected(relay), await connected(relay)];
+    const bound = await one.client.authenticated((turn) => turn.channelBind(0x4002, other.relayed));
+    expect(bound.messageClass).toBe('success');
+    await other.client.authenticated((turn) => turn.channelBind(0x4002, one.relayed));
+    const bytes = frame(200);
+    bytes.writeUInt16BE(0x4002, 0);
+    await one.client.frame(bytes);
+    expect(await other.client.wire.receive()).toHaveLength(204);
+    await relay.node.stop();
+
+    expect(relay.acknowledged).toHaveLength(2);
+    const classes = relay.acknowledged.map((record) => record.classes.own_relay);
+    expect(new Set(classes.map((totals) => totals.client_rx_bytes))).toEqual(new Set([0n, 204n]));
+    expect(new Set(classes.map((totals) => totals.client_tx_bytes))).toEqual(new Set([0n, 204n]));
+    const { dropped: _dropped, ...totals } = relay.plane.totals();
+    expect(sumOf(relay.acknowledged)).toEqual(totals);
+  });
+
+  it('reports the end of an allocation that its client ended, while the node runs on', async () => {
+    const relay = await bench();
+    const { client } = await connected(relay);
+    await client.authenticated((turn) => turn.refresh(0));
+    await expect.poll(() => relay.acknowledged.map((record) => record.final)).toEqual([true]);
+    expect(relay.node.allocations()).toBe(0);
+    const [record] = relay.acknowledged;
+    expect(record?.client_control_tx_bytes).toBe(relay.plane.totals().clientControlTxBytes);
+  });
+
+  it('keeps usage on disk while the collector is away, and delivers it when the relay runs again', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'turnpike-node-'));
+    open.push(() => rmSync(directory, { recursive: true, force: true }));
+    const first = await relayBench(directory);
+    first.collector.away = true;
+    const { client, peer } = await connected(first);
+    await client.frame(frame(500));
+    await peer.receive();
+    const totals = totalsOf({ ...first.plane.totals() });
+    await first.node.stop();
+    expect(first.acknowledged).toEqual([]);
+
+    const second = await bench(directory);
+    await expect.poll(() => second.acknowledged.length).toBe(1);
+    expect(second.acknowledged[0]).toMatchObject({ boot_id: first.node.bootId, final: true, classes: totals.classes });
+    expect(second.node.serverId).toBe(first.node.serverId);
+    expect(second.node.bootId).not.toBe(first.node.bootId);
+  }, 20_000);
+
+  it('gives nothing to a forged credential, and counts it', async () => {
+    const relay = await bench();
+    const { username, credential } = relay.issue();
+    const forger = new RelayedClient(await wire(), { username: `9${username.slice(1)}`, credential }, relay.server);
+    expect((await forger.allocate()).code).toBe(401);
+    const { values } = await relay.metrics.counter('turnpike_relay_auth_failures_total').get();
+    expect(values).toEqual([{ labels: { reason: 'forged' }, value: 1 }]);
+    expect(relay.node.allocations()).toBe(0);
+  });
+
+  it('shows on its own port that it is alive and ready, and what it carried', async () => {
+    const relay = await bench();
+    const http = Fastify();
+    await http.register(relayRoutes, { node: relay.node, metrics: relay.metrics });
+    const { client, peer } = await connected(relay);
+    await client.frame(frame(96));
+    await peer.receive();
+
+    expect((await http.inject('/healthz')).statusCode).toBe(200);
+    const ready = await http.inject('/readyz');
+    expect(ready.json()).toMatchObject({
+      ready: true,
+      checks: {
+        listeners: { ok: true, detail: `127.0.0.1 port ${relay.server.port}` },
+        spool: { ok: true },
+        uplink: { ok: true, detail: '0 records pending, last delivered never' },
+      },
+    });
+    const { body } = await http.inject('/metrics');
+    expect(body).toContain('turnpike_relay_allocations 1\n');
+    expect(body).toContain('turnpike_relay_allocations_total{transport="udp",result="ok"} 1\n');
+    expect(body).toContain('turnpike_relay_bytes_total{direction="client_rx",peer_class="internet"} 100\n');
+    expect(body).toContain('turnpike_relay_packets_total{direction="peer_tx",peer_class="internet"} 1\n');
+    expect(body).toContain(
+      `turnpike_relay_bytes_total{direction="client_control_tx",peer_class="none"} ${client.controlBytes}\n`,
+    );
+    expect(body).toContain('turnpike_relay_dropped_packets_total{reason="no_permission"} 0\n');
+    expect((await http.inject('/metrics')).body).toContain(
+      'turnpike_relay_bytes_total{direction="client_rx",peer_class="internet"} 100\n',
+    );
+    await relay.node.stop();
+    expect((await http.inject('/readyz')).statusCode).toBe(503);
+  });
+});
+
+const coturn = requirePart('coturn');
+coturn.describe("a relay node and coturn's own client", () => {
+  it('carries its packets without a loss, and every byte of it is in the usage records', async () => {
+    const relay = await bench();
+    const { username, credential } = relay.issue();
+    // Through Send indications: this client still takes channel numbers that RFC 8656 has reserved (0x5000 and up).
+    const options = `-p ${relay.server.port} -s -y -c -m 2 -n 25 -l 300 -z 10 127.0.0.1`.split(' ');
+    const program = coturn.path('turnutils_uclient');
+    const { stdout } = await promisify(execFile)(program, ['-u', username, '-w', credential, ...options]);
+    expect(stdout).toMatch(/Total lost packets 0 /);
+    await relay.node.stop();
+    const { dropped: _dropped, ...totals } = relay.plane.totals();
+    expect(totals.classes.own_relay.clientRxPackets).toBe(50n);
+    expect(sumOf(relay.acknowledged)).toEqual(totals);
+  }, 60_000);
+});

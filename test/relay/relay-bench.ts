@@ -1,0 +1,215 @@
+/** A whole relay node on loopback — real core, real sockets — and a collector that keeps what it acknowledges. */
+import { createSocket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseCidr } from '../../kernel/address.ts';
+import type { Endpoint } from '../../kernel/address.ts';
+import { systemClock } from '../../kernel/clock.ts';
+import { silentLog } from '../../kernel/log.ts';
+import { Metrics } from '../../kernel/metrics.ts';
+import { createAuthority } from '../../kernel/principals.ts';
+import { systemRandom } from '../../kernel/random.ts';
+import { usageBatch } from '../../relay/contract.ts';
+import type { GenerateRequest, UsageRecord } from '../../relay/contract.ts';
+import { createAuthenticator } from '../../relay/credentials/authenticator.ts';
+import { issueIceServers } from '../../relay/credentials/ice-servers.ts';
+import { createRelayNode } from '../../relay/node.ts';
+import type { RelayNode } from '../../relay/node.ts';
+import { createDgramPlane } from '../../relay/planes/dgram/dgram-plane.ts';
+import type { Plane } from '../../relay/planes/plane.ts';
+import { createPeerPolicy } from '../../relay/policy/peer-policy.ts';
+import { readAnswer, TurnClient } from './turn-client.ts';
+import type { Answer } from './turn-client.ts';
+
+export interface RelayBench {
+  readonly node: RelayNode;
+  readonly plane: Plane;
+  readonly metrics: Metrics;
+  readonly directory: string;
+  readonly server: Endpoint;
+  /** What the collector has acknowledged, in order of arrival. */
+  readonly acknowledged: UsageRecord[];
+  /** Makes the collector answer 503 until it is told otherwise. */
+  readonly collector: { away: boolean };
+  issue(request?: Partial<GenerateRequest>): { username: string; credential: string };
+  close(): Promise<void>;
+}
+
+const authority = createAuthority(
+  {
+    apps: [{ id: 'shop', tokenHashes: [], keys: [{ id: 'main', secrets: ['a secret of the bench'] }], origins: [] }],
+    relayTokenHash: '',
+    sourceTokenHash: '',
+    operatorTokenHash: '',
+  },
+  systemClock,
+);
+
+export async function relayBench(directory = mkdtempSync(join(tmpdir(), 'turnpike-node-'))): Promise<RelayBench> {
+  const acknowledged: UsageRecord[] = [];
+  const collector = { away: false };
+  const intake = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      if (!collector.away) {
+        acknowledged.push(...usageBatch.parse(JSON.parse(Buffer.concat(chunks).toString('utf8'))).records);
+      }
+      response.writeHead(collector.away ? 503 : 200).end('{}');
+    });
+  });
+  await once(intake.listen(0, '127.0.0.1'), 'listening');
+  const policy = createPeerPolicy({
+    ownAddresses: ['127.0.0.1'],
+    allow: [parseCidr('127.0.0.0/8') ?? never('a range')],
+    sfuRanges: [],
+    hairpin: 'app',
+  });
+  const plane = createDgramPlane(
+    {
+      listen: [{ address: '127.0.0.1', port: 0 }],
+      relayAddress: { 4: '127.0.0.1' },
+      policy,
+      portQuarantine: 1_000,
+      socketBufferBytes: 1 << 20,
+    },
+    { clock: systemClock, random: systemRandom },
+  );
+  const metrics = new Metrics();
+  const node = createRelayNode({
+    plane,
+    turn: {
+      realm: 'bench',
+      nonceKey: systemRandom.bytes(32),
+      authenticator: createAuthenticator(authority),
+      policy,
+      relayPorts: { first: 40_000, last: 65_000 },
+      families: [4],
+    },
+    directory,
+    collector: { url: `http://127.0.0.1:${(intake.address() as AddressInfo).port}`, token: 'relay token' },
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+    metrics,
+  });
+  await node.start();
+  return {
+    node,
+    plane,
+    metrics,
+    directory,
+    server: node.listening()[0] ?? never('a listener'),
+    acknowledged,
+    collector,
+    issue: (request) => {
+      const { key } = authority.key('main') ?? never('the key');
+      const urls = { stunUrls: [], turnUrls: [], reportUrl: '' };
+      const by = { app: 'shop', key, urls, clock: systemClock, random: systemRandom };
+      const { username, credential } = issueIceServers({ ttl: 600, ...request }, by).iceServers[0] ?? {};
+      return { username: username ?? never('a username'), credential: credential ?? never('a credential') };
+    },
+    close: async () => {
+      await node.stop();
+      intake.closeAllConnections();
+      intake.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function never(what: string): never {
+  throw new Error(`the bench has no ${what}`);
+}
+
+/** A UDP socket on loopback that counts what it sends and receives. */
+export class Wire {
+  readonly #socket: Socket;
+  readonly #received: Buffer[] = [];
+  #waiting: (() => void) | undefined;
+  sent = { bytes: 0, packets: 0 };
+  got = { bytes: 0, packets: 0 };
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('message', (bytes) => {
+      this.got = { bytes: this.got.bytes + bytes.length, packets: this.got.packets + 1 };
+      this.#received.push(bytes);
+      this.#waiting?.();
+    });
+  }
+
+  static async open(): Promise<Wire> {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    return new Wire(socket);
+  }
+
+  get endpoint(): Endpoint {
+    const { address, port } = this.#socket.address();
+    return { address, port };
+  }
+
+  async send(bytes: Uint8Array, to: Endpoint): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#socket.send(bytes, to.port, to.address, (error) => (error === null ? resolve() : reject(error)));
+    });
+    this.sent = { bytes: this.sent.bytes + bytes.length, packets: this.sent.packets + 1 };
+  }
+
+  async receive(): Promise<Buffer> {
+    for (;;) {
+      const first = this.#received.shift();
+      if (first !== undefined) return first;
+      await new Promise<void>((resolve) => {
+        this.#waiting = resolve;
+      });
+    }
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+/** A TURN client on a wire, with what it counts apart: relayed frames, and STUN answers after authentication. */
+export class RelayedClient {
+  readonly wire: Wire;
+  readonly #turn: TurnClient;
+  readonly #server: Endpoint;
+  /** Bytes of STUN answers that came after the challenge. */
+  controlBytes = 0;
+
+  constructor(wire: Wire, credential: { username: string; credential: string }, server: Endpoint) {
+    this.wire = wire;
+    this.#turn = new TurnClient(credential.username, credential.credential);
+    this.#server = server;
+  }
+
+  async #ask(build: (turn: TurnClient) => Uint8Array): Promise<Answer> {
+    await this.wire.send(build(this.#turn), this.#server);
+    return readAnswer(await this.wire.receive());
+  }
+
+  /** Allocates, through the challenge; the answer is the second one. */
+  async allocate(): Promise<Answer> {
+    const challenge = await this.#ask((turn) => turn.allocate());
+    this.#turn.learn(challenge);
+    return this.authenticated((turn) => turn.allocate());
+  }
+
+  async authenticated(build: (turn: TurnClient) => Uint8Array): Promise<Answer> {
+    const answer = await this.#ask(build);
+    this.controlBytes += answer.bytes.length;
+    return answer;
+  }
+
+  async frame(bytes: Uint8Array): Promise<void> {
+    await this.wire.send(bytes, this.#server);
+  }
+}
