@@ -1,0 +1,279 @@
+import type { FastifyInstance } from 'fastify';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { statsRoutes } from '../../../collector/intake/stats-routes.ts';
+import { ManualClock } from '../../../kernel/clock.ts';
+import { TurnpikeError } from '../../../kernel/errors.ts';
+import { silentLog } from '../../../kernel/log.ts';
+import { Metrics } from '../../../kernel/metrics.ts';
+import { recordedSamples } from '../recording.ts';
+import { scoreInboundAudio } from '../normalise/scorer.ts';
+import { FakeWriter, reportToken, service } from '../service.ts';
+
+const START = Date.UTC(2026, 10, 20, 18);
+
+describe('POST /v1/stats', () => {
+  let http: FastifyInstance;
+  let clock: ManualClock;
+  let writer: FakeWriter;
+  let metrics: Metrics;
+  beforeEach(async () => {
+    clock = new ManualClock(START);
+    writer = new FakeWriter();
+    metrics = new Metrics();
+    const made = service(clock);
+    http = made.http;
+    await http.register(statsRoutes, {
+      writer,
+      authority: made.authority,
+      score: scoreInboundAudio,
+      clock,
+      metrics,
+      log: silentLog,
+      allowance: { requestsPerSecond: 2, burst: 10 },
+      maxWaitMs: 0,
+    });
+  });
+  afterEach(() => http.close());
+
+  const samples = recordedSamples('chromium-156-good', 'b').slice(0, 6);
+  const offset = START - (samples.at(-1)?.t ?? 0);
+  const body = (change: object = {}) => ({
+    v: 1,
+    connection: 'connection-1',
+    seq: 0,
+    offset,
+    call: 'from-body',
+    participant: 'from-body',
+    samples,
+    events: [{ t: START - offset, type: 'setup', value: 'connected', ms: 250 }],
+    ...change,
+  });
+  const post = (payload: unknown, options: { token?: string; headers?: object; url?: string } = {}) =>
+    http.inject({
+      method: 'POST',
+      url: options.url ?? '/v1/stats',
+      headers: {
+        'content-type': 'application/json',
+        ...(options.url === undefined
+          ? { authorization: `Bearer ${options.token ?? reportToken('demo', START)}` }
+          : {}),
+        ...options.headers,
+      },
+      payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
+    });
+  const counted = async (name: string) => {
+    const metric = await metrics.registry.getSingleMetric(name)?.get();
+    return metric?.values ?? [];
+  };
+
+  it('stores every row and says so, with the time here', async () => {
+    const answer = await post(body());
+    expect(answer.statusCode).toBe(200);
+    expect(answer.json()).toEqual({
+      stored: {
+        streams: writer.rowsOf('stream_intervals').length,
+        connections: writer.rowsOf('connection_intervals').length,
+        events: 1,
+      },
+      serverTime: START,
+    });
+    expect(writer.rowsOf('stream_intervals').length).toBeGreaterThan(10);
+    expect(writer.rowsOf('connection_intervals')).toHaveLength(5);
+  });
+
+  it('believes the token, not the report, about who it is; and the report where the token is silent', async () => {
+    await post(body(), { token: reportToken('demo', START, { call: 'from-token', participant: 'alice' }) });
+    await post(body({ call: undefined }), { token: reportToken('shop', START) });
+    expect(writer.rowsOf('call_events')).toMatchObject([
+      { app_id: 'demo', call_id: 'from-token', participant_id: 'alice' },
+      { app_id: 'shop', call_id: 'connection-1', participant_id: 'from-body' },
+    ]);
+  });
+
+  it('takes a beacon: text/plain, token in the query', async () => {
+    const token = reportToken('demo', START);
+    const answer = await post(body(), {
+      url: `/v1/stats?token=${encodeURIComponent(token)}`,
+      headers: { 'content-type': 'text/plain;charset=UTF-8', origin: 'https://demo.example' },
+    });
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers['access-control-allow-origin']).toBe('https://demo.example');
+  });
+
+  it('has not stored what it did not acknowledge, and says that it may be tried again', async () => {
+    writer.fault = (table) =>
+      table === 'call_events' ? new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE') : undefined;
+    const answer = await post(body());
+    expect(answer.statusCode).toBe(503);
+    expect(answer.json()).toMatchObject({ error: { code: 'TP_COLLECTOR_STORE_UNAVAILABLE' } });
+    expect(answer.headers['retry-after']).toBe('2');
+  });
+
+  it('gives byte-identical rows for a batch that comes again, and counts them once in the metrics', async () => {
+    await post(body());
+    const first = writer.inserts.splice(0);
+    clock.advance(30_000);
+    await post(body());
+    expect(writer.inserts).toEqual(first);
+    expect(await counted('turnpike_quality_setups_total')).toMatchObject([
+      { labels: { result: 'connected' }, value: 1 },
+    ]);
+    const mos = (await counted('turnpike_quality_mos')).find(({ labels }) => labels['le'] === '+Inf');
+    expect(mos?.value).toBe(writer.rowsOf('stream_intervals').filter((row) => row['mos'] !== null).length);
+    expect(mos?.value).toBeGreaterThan(2);
+    expect(await counted('turnpike_collector_reports_total')).toMatchObject([
+      { labels: { format: 'native', result: 'stored' }, value: 2 },
+    ]);
+  });
+
+  describe('refuses', () => {
+    const expired = () => reportToken('demo', START, { expiresAt: START / 1_000 - 1 });
+    it.each([
+      ['no token', 401, 'TP_KERNEL_UNAUTHORISED', () => '/v1/stats', undefined],
+      ['a forged token', 401, 'TP_KERNEL_UNAUTHORISED', () => '/v1/stats', () => `${reportToken('demo', START)}x`],
+      ['an expired token', 401, 'TP_KERNEL_UNAUTHORISED', () => '/v1/stats', expired],
+      ['an app token', 403, 'TP_KERNEL_FORBIDDEN', () => '/v1/stats', () => 'demo-token'],
+      ['a relay token', 403, 'TP_KERNEL_FORBIDDEN', () => '/v1/stats', () => 'relay-token'],
+      ['an operator token', 403, 'TP_KERNEL_FORBIDDEN', () => '/v1/stats', () => 'operator-token'],
+    ])('%s', async (_name, status, code, url, token) => {
+      const headers = token === undefined ? {} : { authorization: `Bearer ${token()}` };
+      const answer = await post(body(), { url: url(), headers });
+      expect(answer.statusCode).toBe(status);
+      expect(answer.json()).toMatchObject({ error: { code } });
+      expect(writer.inserts).toEqual([]);
+    });
+
+    it('a page of an origin that the app does not allow', async () => {
+      const answer = await post(body(), { headers: { origin: 'https://shop.example' } });
+      expect(answer.statusCode).toBe(403);
+      expect(answer.json()).toMatchObject({ error: { code: 'TP_KERNEL_ORIGIN' } });
+      expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
+      expect(writer.inserts).toEqual([]);
+    });
+
+    it('a body that is not JSON, not the right type, or too large', async () => {
+      for (const [payload, headers, status, code] of [
+        ['{"v":1,', {}, 400, 'TP_KERNEL_BAD_JSON'],
+        ['', {}, 400, 'TP_KERNEL_BAD_JSON'],
+        ['{"v":1,', { 'content-type': 'text/plain' }, 400, 'TP_KERNEL_BAD_JSON'],
+        ['{"v":1,"__proto__":{"admin":true}}', {}, 400, 'TP_KERNEL_BAD_JSON'],
+        ['{"__proto__":1}', { 'content-type': 'text/plain' }, 400, 'TP_KERNEL_BAD_JSON'],
+        ['<v>1</v>', { 'content-type': 'application/xml' }, 415, 'TP_KERNEL_CONTENT_TYPE'],
+        [`{"v":"${'x'.repeat(5_000_000)}"}`, {}, 413, 'TP_KERNEL_BODY_TOO_LARGE'],
+        [`"${'x'.repeat(5_000_000)}"`, { 'content-type': 'text/plain' }, 413, 'TP_KERNEL_BODY_TOO_LARGE'],
+      ] as const) {
+        const answer = await post(payload, { headers });
+        expect([answer.statusCode, answer.json<{ error: { code: string } }>().error.code]).toEqual([status, code]);
+      }
+    });
+
+    it('a report of the wrong shape, with every fault and where it is', async () => {
+      const answer = await post({ ...body({ connection: 'x', seq: -1, samples: 'none' }), more: 1 });
+      expect(answer.statusCode).toBe(400);
+      const { error } = answer.json<{ error: { code: string; issues: { path: string }[] } }>();
+      expect(error.code).toBe('TP_KERNEL_INVALID');
+      expect(error.issues.map(({ path }) => path)).toEqual(['connection', 'seq', 'samples', '']);
+    });
+
+    it('a report full of faults, without listing them all', async () => {
+      const answer = await post(body({ events: Array.from({ length: 900 }, () => ({ t: 'x', type: '!' })) }));
+      const { error } = answer.json<{ error: { issues: { message: string }[] } }>();
+      expect(error.issues).toHaveLength(21);
+      expect(error.issues.at(-1)?.message).toBe('and 1780 more');
+    });
+
+    it('a report of another time, saying what time it is', async () => {
+      const answer = await post(body({ offset: offset + 7_200_000 }), { headers: { origin: 'https://demo.example' } });
+      expect(answer.statusCode).toBe(400);
+      const { error } = answer.json<{ error: { issues: { path: string; message: string }[] } }>();
+      expect(error.issues.at(-1)).toEqual({
+        path: 'events.0.t',
+        message: expect.stringContaining('2026-11-20T18:00:00.000Z') as string,
+      });
+      expect(answer.headers['access-control-expose-headers']).toContain('date');
+    });
+
+    it('one connection more than the token allows, and still takes the others', async () => {
+      for (let index = 1; index <= 4; index += 1) {
+        expect((await post(body({ connection: `connection-${index}` }))).statusCode).toBe(200);
+      }
+      expect((await post(body({ connection: 'connection-5' }))).json()).toMatchObject({
+        error: { code: 'TP_KERNEL_FORBIDDEN' },
+      });
+      expect((await post(body({ connection: 'connection-4', seq: 1 }))).statusCode).toBe(200);
+      const other = reportToken('demo', START, { participant: 'bob' });
+      expect((await post(body({ connection: 'connection-5' }), { token: other })).statusCode).toBe(200);
+    });
+
+    it('more requests than the token may make, until time has passed', async () => {
+      const statuses: number[] = [];
+      for (let index = 0; index < 11; index += 1) statuses.push((await post(body())).statusCode);
+      expect(statuses).toEqual([...Array.from({ length: 10 }, () => 200), 429]);
+      const answer = await post(body(), { headers: { origin: 'https://demo.example' } });
+      expect(answer.headers).toMatchObject({
+        'retry-after': '1',
+        'access-control-allow-origin': 'https://demo.example',
+      });
+      expect((await post(body(), { token: reportToken('demo', START, { participant: 'bob' }) })).statusCode).toBe(200);
+      clock.advance(500);
+      expect((await post(body())).statusCode).toBe(200);
+      expect((await post(body())).statusCode).toBe(429);
+    });
+  });
+
+  it('takes a sample with more members than any browser has, and names that objects are born with', async () => {
+    const many = Object.fromEntries(Array.from({ length: 40_000 }, (_, index) => [`m${index}`, index]));
+    const stats: object[] = [
+      { id: 'constructor', type: 'toString', hasOwnProperty: 1 },
+      { id: 'many', type: 'inbound-rtp', kind: 'audio', ssrc: 1, ...many },
+    ];
+    const t = samples.at(-1)?.t ?? 0;
+    const answer = await post(
+      body({
+        samples: [
+          { t: t - 1_000, stats: [] },
+          { t, stats },
+        ],
+        events: [],
+      }),
+    );
+    expect(answer.statusCode).toBe(200);
+    expect(answer.json()).toMatchObject({ stored: { streams: 0, connections: 0, events: 0 } });
+    expect(Object.keys({})).toEqual([]);
+  });
+
+  describe('preflight', () => {
+    const preflight = (origin?: string) =>
+      http.inject({
+        method: 'OPTIONS',
+        url: '/v1/stats',
+        headers: { ...(origin === undefined ? {} : { origin }), 'access-control-request-method': 'POST' },
+      });
+
+    it('is answered for an origin that some app allows', async () => {
+      for (const origin of ['https://demo.example', 'https://shop.example']) {
+        const answer = await preflight(origin);
+        expect(answer.statusCode).toBe(204);
+        expect(answer.headers).toMatchObject({
+          'access-control-allow-origin': origin,
+          'access-control-allow-headers': 'authorization, content-type',
+          vary: 'origin',
+        });
+      }
+    });
+
+    it('is refused for any other', async () => {
+      for (const origin of ['https://evil.example', 'https://demo.example.evil.example', 'null', undefined]) {
+        const answer = await preflight(origin);
+        expect(answer.statusCode).toBe(403);
+        expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
+      }
+    });
+  });
+
+  it('lets a page read why it was refused, when its origin is known', async () => {
+    const answer = await post(body(), { url: '/v1/stats', headers: { origin: 'https://demo.example' } });
+    expect(answer.statusCode).toBe(401);
+    expect(answer.headers['access-control-allow-origin']).toBe('https://demo.example');
+  });
+});
