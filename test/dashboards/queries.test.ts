@@ -230,8 +230,10 @@ describe.skipIf(!hasEmbeddedStore)('the SQL behind the panels', () => {
   });
 
   it('reads raw tables FINAL wherever it counts', () => {
-    const raw = /\b(stream_intervals|connection_intervals|call_events|egress_samples|alerts)\b(?! FINAL)/;
-    const maxima = new Set<PanelQuery>([overview.monthEgress, overview.monthCost]); // a repeated reading does not change a maximum
+    // Not for a maximum, nor to name what a set holds: there a repeated row changes nothing.
+    const raw =
+      /(?<!object_id )\b(FROM|JOIN) (stream_intervals|connection_intervals|call_events|egress_samples|alerts)\b(?! FINAL)/;
+    const maxima = new Set<PanelQuery>([overview.monthEgress, overview.monthCost]);
     const counting = Object.values(panels).filter((query) => !maxima.has(query));
     expect(counting.filter(({ sql }) => raw.test(sql))).toEqual([]);
   });
