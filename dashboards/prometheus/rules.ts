@@ -129,7 +129,7 @@ const collector: RuleGroup = {
     },
     {
       alert: 'TurnpikeStoreInsertsFail',
-      expr: `sum by (instance) (rate(${metric('turnpike_collector_reports_total')}{result="TP_COLLECTOR_STORE_UNAVAILABLE"}[5m])) > 0`,
+      expr: `sum by (instance) (rate(${metric('turnpike_collector_reports_total')}{result="unavailable"}[5m])) > 0`,
       for: '2m',
       labels: { severity: 'critical' },
       annotations: {

@@ -43,7 +43,7 @@ const compose = z
   })
   .parse(parse(read('docker-compose.yml'), { merge: true }));
 const services = Object.entries(compose.services);
-const { relay, collector, migrate, grafana, clickhouse, prometheus } = compose.services;
+const { relay, collector, grafana, clickhouse, prometheus } = compose.services;
 
 const manifest = z.object({ version: z.string() }).parse(JSON.parse(read('package.json')));
 const dockerfile = read('Dockerfile');
@@ -200,9 +200,8 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('points the collector, the migration and Grafana at one database', () => {
+  it('points the collector and Grafana at one database', () => {
     const store = configOf(collector).clickhouse;
-    expect(configOf(migrate).clickhouse).toEqual(store);
     const server = environmentOf(clickhouse);
     expect(store).toMatchObject({
       url: 'http://clickhouse:8123',

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -58,6 +58,21 @@ describe('Prometheus rules', () => {
       return list.split(', ').every((label) => row !== undefined && hasLabel(row, label)) ? [] : [text];
     });
     expect(unknown).toEqual([]);
+  });
+
+  it('match only label values that are counted under', () => {
+    const words = rules.flatMap((rule) =>
+      [...rule.expr.matchAll(/result!?=~?"([a-z_]+)"/g)].map((match) => match[1] ?? ''),
+    );
+    expect(new Set(words)).toEqual(new Set(['connected', 'refused', 'unavailable']));
+    const counting = [
+      'relay/usage/uplink.ts',
+      'collector/intake/stats-routes.ts',
+      'collector/intake/quality-metrics.ts',
+    ]
+      .map((file) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8'))
+      .join('\n');
+    expect(words.filter((word) => !counting.includes(`'${word}'`))).toEqual([]);
   });
 
   it('say for each alert what is wrong and what it means', () => {
@@ -177,7 +192,7 @@ const scenarios = [
     input_series: [
       {
         series:
-          'turnpike_collector_reports_total{job="turnpike-collector", instance="c1", format="native", result="TP_COLLECTOR_STORE_UNAVAILABLE"}',
+          'turnpike_collector_reports_total{job="turnpike-collector", instance="c1", format="native", result="unavailable"}',
         values: '0+5x10',
       },
       {
