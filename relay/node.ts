@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
 import type { Endpoint } from '../kernel/address.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { TurnpikeError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { Metrics } from '../kernel/metrics.ts';
 import { probes } from '../kernel/probes.ts';
@@ -97,7 +98,7 @@ class Node implements RelayNode {
     this.#core = new TurnCore({ ...options.turn, random, observer: countingObserver(metrics) });
     this.#meter = new Meter(this, clock.now());
     this.#maxSpooled = options.maxSpooledRecords ?? DEFAULT_MAX_RECORDS;
-    this.#spool = new Spool({ directory: join(options.directory, 'usage'), maxRecords: this.#maxSpooled });
+    this.#spool = openSpool(join(options.directory, 'usage'), this.#maxSpooled);
     const { url, token } = options.collector;
     this.#uplink = new Uplink({
       spool: this.#spool,
@@ -218,5 +219,16 @@ class Node implements RelayNode {
     }
     await this.#uplink.stop();
     await this.#spool.close();
+  }
+}
+
+function openSpool(directory: string, maxRecords: number): Spool {
+  try {
+    return new Spool({ directory, maxRecords });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TurnpikeError('TP_RELAY_START', `Cannot open the usage spool in ${directory}: ${reason}`, {
+      cause: error,
+    });
   }
 }

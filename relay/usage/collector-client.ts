@@ -9,15 +9,22 @@ const MAX_DETAIL_BYTES = 2_048;
 /** `collector` is the collector's base URL. Rejects when no answer came. */
 export function postUsage(collector: string, token: string): Post {
   const url = new URL('v1/usage', collector.endsWith('/') ? collector : `${collector}/`);
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
   return async (body, signal): Promise<PostAnswer> => {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body,
-      redirect: 'manual', // a collector does not move; whoever says so must not be given the token
-      signal: AbortSignal.any([signal, AbortSignal.timeout(EXCHANGE_TIMEOUT)]),
-    });
-    return { status: response.status, detail: await detailOf(response) };
+    const exchange = new AbortController();
+    const abort = () => exchange.abort(signal.aborted ? undefined : new Error('the collector did not answer in time'));
+    const timer = setTimeout(abort, EXCHANGE_TIMEOUT);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      signal.throwIfAborted();
+      // A collector does not move: whoever says so must not be given the token.
+      const init = { method: 'POST', headers, body, redirect: 'manual', signal: exchange.signal } as const;
+      const response = await fetch(url, init);
+      return { status: response.status, detail: await detailOf(response) };
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    }
   };
 }
 

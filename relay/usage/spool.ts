@@ -7,10 +7,10 @@
 import { mkdirSync } from 'node:fs';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
-import { bigintAsString } from '../../kernel/bytes.ts';
 import type { UsageRecord } from '../contract.ts';
 import { isAtBoundary } from './meter.ts';
 import type { Entries } from './meter.ts';
+import { recordText } from './reading.ts';
 
 /**
  * `[allocation_id, seq, kept]`. Allocation ids are UUIDv7, so the oldest allocation comes first and each allocation's
@@ -78,8 +78,8 @@ export class Spool {
   async write(entries: Entries): Promise<void> {
     if (entries.records.length + entries.checkpoints.length + entries.ended.length === 0) return;
     await this.#change(() => {
-      for (const record of entries.records) void this.#pending.put(keyOf(record), textOf(record));
-      for (const record of entries.checkpoints) void this.#checkpoints.put(record.allocation_id, textOf(record));
+      for (const record of entries.records) void this.#pending.put(keyOf(record), recordText(record));
+      for (const record of entries.checkpoints) void this.#checkpoints.put(record.allocation_id, recordText(record));
       for (const allocation of entries.ended) void this.#checkpoints.remove(allocation);
     });
     const pending = this.pending();
@@ -181,10 +181,6 @@ export class Spool {
 
 function keyOf(record: UsageRecord): [string, number, 0 | 1] {
   return [record.allocation_id, record.seq, record.final || isAtBoundary(record) ? 1 : 0];
-}
-
-function textOf(record: UsageRecord): string {
-  return JSON.stringify(record, bigintAsString);
 }
 
 function entriesOf(database: Database<string, [string, number, 0 | 1]>): number {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -162,6 +162,16 @@ describe('a relay node', () => {
     expect(second.node.serverId).toBe(first.node.serverId);
     expect(second.node.bootId).not.toBe(first.node.bootId);
   }, 20_000);
+
+  it('says which directory it is when its spool cannot be opened', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'turnpike-node-'));
+    open.push(() => rmSync(directory, { recursive: true, force: true }));
+    writeFileSync(join(directory, 'usage'), 'not a directory');
+    await expect(relayBench(directory)).rejects.toMatchObject({
+      code: 'TP_RELAY_START',
+      message: expect.stringContaining(`Cannot open the usage spool in ${directory}/usage: `),
+    });
+  });
 
   it('gives nothing to a forged credential, and counts it', async () => {
     const relay = await bench();

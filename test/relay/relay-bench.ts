@@ -64,6 +64,7 @@ export async function relayBench(directory = mkdtempSync(join(tmpdir(), 'turnpik
     });
   });
   await once(intake.listen(0, '127.0.0.1'), 'listening');
+  intake.unref();
   const policy = createPeerPolicy({
     ownAddresses: ['127.0.0.1'],
     allow: [parseCidr('127.0.0.0/8') ?? never('a range')],
