@@ -94,11 +94,9 @@ describe('the reference', () => {
 });
 
 describe('prose in the documents', () => {
-  const names = [
-    ...readdirSync(docPath('.')).filter((name) => name.endsWith('.md')),
-    '../SECURITY.md',
-    '../CHANGELOG.md',
-  ];
+  const markdown = (directory: string): string[] =>
+    readdirSync(docPath(directory)).flatMap((name) => (name.endsWith('.md') ? [`${directory}${name}`] : []));
+  const names = [...markdown(''), ...markdown('../')];
   const mentioned = (pattern: RegExp): [string, string][] =>
     names.flatMap((name) => [...readDoc(name).matchAll(pattern)].map(([word]): [string, string] => [name, word]));
 
@@ -120,6 +118,16 @@ describe('prose in the documents', () => {
     const known = new Set([...keys.map(({ env }) => env), ...Object.keys(bootstrapEnv)]);
     const found = mentioned(/\bTURNPIKE_[A-Z][A-Z_]*[A-Z](?!_)\b/g).filter(([, word]) => word !== 'TURNPIKE_TEST');
     expect(found.length).toBeGreaterThanOrEqual(known.size);
+    expect(found.filter(([, word]) => !known.has(word))).toEqual([]);
+  });
+
+  it('names only configuration keys that exist', () => {
+    const sections = new Set(keys.flatMap(({ path }) => (path.includes('.') ? [path.replace(/\..*/, '')] : [])));
+    const known = new Set([...keys.map(({ path }) => path), 'retention.*']);
+    const found = mentioned(/`[a-z]+\.[\w.*]+`/g)
+      .map(([name, word]): [string, string] => [name, word.replaceAll('`', '')])
+      .filter(([, word]) => sections.has(word.replace(/\..*/, '')));
+    expect(found.length).toBeGreaterThan(keys.length);
     expect(found.filter(([, word]) => !known.has(word))).toEqual([]);
   });
 
