@@ -129,6 +129,7 @@ export interface CallSummary {
   readonly rttMs: number | null;
   /** Bits per second received, all inbound streams of the newest interval of each. */
   readonly bitrateBps: number | null;
+  /** The middle one of the call's connections. */
   readonly timeToFirstFrameMs: number | null;
   /** Connections of the call that reached `connected`, and those that did not. */
   readonly connected: number;
@@ -183,4 +184,22 @@ export interface CallDetail extends CallSummary {
   readonly streams: readonly TimelinePoint[];
   readonly connections: readonly ConnectionPoint[];
   readonly events: readonly CallEventPoint[];
+}
+
+export const usageGroups = ['app', 'call', 'customer'] as const;
+
+/** GET /v1/usage: bytes sent to clients after `from` and up to `to`, as metered; not yet rated. */
+export interface UsageAnswer {
+  /** ISO 8601, UTC. */
+  readonly from: string;
+  readonly to: string;
+  readonly group: (typeof usageGroups)[number];
+  readonly usage: readonly {
+    readonly app: string;
+    /** The call or the customer; empty when grouped by app, or when the credential named none. */
+    readonly key: string;
+    /** Decimal strings. */
+    readonly turnBytes: string;
+    readonly sfuBytes: string;
+  }[];
 }

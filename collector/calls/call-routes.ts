@@ -1,0 +1,70 @@
+/** GET /v1/calls, /v1/calls/:call and /v1/usage: an operator sees every app, an app itself. */
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Clock } from '../../kernel/clock.ts';
+import { TurnpikeError } from '../../kernel/errors.ts';
+import { check } from '../../kernel/http.ts';
+import { usageGroups } from '../contract.ts';
+import type { CallDetail, CallsAnswer, UsageAnswer } from '../contract.ts';
+import type { StoreReader } from '../store/store.ts';
+import { findCalls } from './summaries.ts';
+import { detailOf } from './timeline.ts';
+import { usageOf } from './usage.ts';
+
+export interface CallRouteOptions {
+  readonly reader: StoreReader;
+  readonly clock: Clock;
+}
+
+/** What DateTime64 can hold, and nobody's call was before. */
+const EPOCH = Date.UTC(2000, 0, 1);
+const FOREVER = Date.UTC(2200, 0, 1);
+
+const time = z.iso
+  .datetime({ offset: true, error: 'must be a time such as 2026-11-20T18:00:00Z' })
+  .transform((text) => Date.parse(text))
+  .refine((at) => at >= EPOCH && at <= FOREVER, 'must lie between the years 2000 and 2200');
+const appName = z.string().min(1).max(64);
+
+const listQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  before: time.optional(),
+  live: z.enum(['true', 'false']).default('false'),
+  app: appName.optional(),
+});
+const callParameters = z.object({ call: z.string().min(1).max(256) });
+const callQuery = z.strictObject({ app: appName.optional() });
+const usageQuery = z
+  .strictObject({ from: time, to: time, group: z.enum(usageGroups).default('app'), app: appName.optional() })
+  .refine(({ from, to }) => from < to, { path: ['to'], message: 'must be after from' });
+
+export const callRoutes: FastifyPluginAsync<CallRouteOptions> = async (server, { reader, clock }) => {
+  const config = { allow: ['operator', 'app'] } as const;
+
+  server.get('/v1/calls', { config }, async (request: FastifyRequest): Promise<CallsAnswer> => {
+    const { limit, before, live, app } = check(listQuery, request.query);
+    const wanted = { app: appOf(request, app), call: '', limit, before: before ?? FOREVER, live: live === 'true' };
+    return { calls: await findCalls(reader, wanted, clock.now()) };
+  });
+
+  server.get('/v1/calls/:call', { config }, async (request: FastifyRequest): Promise<CallDetail> => {
+    const { call } = check(callParameters, request.params);
+    const app = appOf(request, check(callQuery, request.query).app);
+    const [summary] = await findCalls(reader, { app, call, limit: 1, before: FOREVER, live: false }, clock.now());
+    // Another app's call is as unknown as one that never was.
+    if (summary === undefined) throw new TurnpikeError('TP_COLLECTOR_CALL');
+    return detailOf(reader, summary);
+  });
+
+  server.get('/v1/usage', { config }, async (request: FastifyRequest): Promise<UsageAnswer> => {
+    const { from, to, group, app } = check(usageQuery, request.query);
+    return usageOf(reader, { app: appOf(request, app), from, to, group });
+  });
+};
+
+/** An app's token shows that app; asking for another one is refused. Empty: all of them. */
+function appOf({ principal }: FastifyRequest, asked: string | undefined): string {
+  if (principal?.kind !== 'app') return asked ?? '';
+  if (asked !== undefined && asked !== principal.app) throw new TurnpikeError('TP_KERNEL_FORBIDDEN');
+  return principal.app;
+}
