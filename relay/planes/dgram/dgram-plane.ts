@@ -67,6 +67,7 @@ class NodeDgramPlane implements DgramPlane {
   readonly #outbox: Outbox;
   readonly #forwarder: Forwarder;
   #listeners: readonly DatagramSocket[] = [];
+  #listenerPorts: ReadonlySet<number> = new Set();
   #onEvent: (event: PlaneEvent) => void = () => undefined;
   #onEmpty: () => void = () => undefined;
   #closing: Promise<void> | undefined;
@@ -76,10 +77,11 @@ class NodeDgramPlane implements DgramPlane {
     this.#clock = deps.clock;
     this.#createSocket = deps.createSocket ?? createSocket;
     this.#wheel = new ExpiryWheel(deps.clock.monotonic());
-    this.#quarantine = new PortQuarantine(this.#wheel, options.portQuarantine);
+    this.#quarantine = new PortQuarantine(deps.clock, this.#wheel, options.portQuarantine);
     this.#table = new ForwardingTable(options.policy, {
       addresses: ownAddresses(options),
-      isService: (port) => this.#isService(port),
+      isService: (port) =>
+        this.#listenerPorts.has(port) || this.#quarantine.holds(4, port) || this.#quarantine.holds(6, port),
     });
     const emit = (event: PlaneEvent) => this.#onEvent(event);
     const end = (allocation: Allocation, reason: CloseReason) => this.#end(allocation, reason);
@@ -114,6 +116,7 @@ class NodeDgramPlane implements DgramPlane {
       listeners.push(listener);
     }
     this.#listeners = listeners;
+    this.#listenerPorts = new Set(listeners.map(({ local }) => local.port));
   }
 
   apply(command: Command): void {
@@ -198,7 +201,7 @@ class NodeDgramPlane implements DgramPlane {
     const local = this.#options.relayAddress[family];
     const listener = this.#listenerOf(client);
     if (local === undefined || listener === undefined || port === 0) return undefined;
-    if (this.#table.get(id) !== undefined || this.#quarantine.holds(family, port, now)) return undefined;
+    if (this.#table.get(id) !== undefined || this.#quarantine.holds(family, port)) return undefined;
     if (this.#table.client(listener, client.client.address, client.client.port) !== undefined) return undefined;
     const relay = bindSocket(
       this.#createSocket,
@@ -246,7 +249,7 @@ class NodeDgramPlane implements DgramPlane {
     allocation.ending = reason;
     this.#table.unlist(allocation);
     allocation.clear();
-    this.#quarantine.add(allocation.family, allocation.relay.local.port, this.#clock.monotonic());
+    this.#quarantine.add(allocation.family, allocation.relay.local.port);
     allocation.relay.close();
   }
 
@@ -262,15 +265,6 @@ class NodeDgramPlane implements DgramPlane {
   #listenerOf({ transport, server }: FiveTuple): DatagramSocket | undefined {
     if (transport !== 'udp') return undefined;
     return this.#listeners.find(({ local }) => local.port === server.port && local.address === server.address);
-  }
-
-  #isService(port: number): boolean {
-    const now = this.#clock.monotonic();
-    return (
-      this.#listeners.some(({ local }) => local.port === port) ||
-      this.#quarantine.holds(4, port, now) ||
-      this.#quarantine.holds(6, port, now)
-    );
   }
 }
 

@@ -3,27 +3,30 @@
  * reach the next owner of the port.
  */
 import type { Family } from '../../../kernel/address.ts';
+import type { Clock } from '../../../kernel/clock.ts';
 import { Deadline } from './expiry-wheel.ts';
 import type { ExpiryWheel } from './expiry-wheel.ts';
 
 export class PortQuarantine {
+  readonly #clock: Clock;
   readonly #wheel: ExpiryWheel;
   readonly #milliseconds: number;
   readonly #ports = { 4: new Map<number, Deadline>(), 6: new Map<number, Deadline>() };
 
-  constructor(wheel: ExpiryWheel, milliseconds: number) {
+  constructor(clock: Clock, wheel: ExpiryWheel, milliseconds: number) {
+    this.#clock = clock;
     this.#wheel = wheel;
     this.#milliseconds = milliseconds;
   }
 
-  add(family: Family, port: number, now: number): void {
+  add(family: Family, port: number): void {
     const deadline = this.#ports[family].get(port) ?? new Deadline(() => this.#ports[family].delete(port));
     this.#ports[family].set(port, deadline);
-    this.#wheel.set(deadline, now + this.#milliseconds);
+    this.#wheel.set(deadline, this.#clock.monotonic() + this.#milliseconds);
   }
 
-  holds(family: Family, port: number, now: number): boolean {
+  holds(family: Family, port: number): boolean {
     const deadline = this.#ports[family].get(port);
-    return deadline !== undefined && deadline.at > now;
+    return deadline !== undefined && deadline.at > this.#clock.monotonic();
   }
 }
