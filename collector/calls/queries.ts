@@ -16,9 +16,15 @@ const key = { app_id: z.string(), call_id: z.string() };
 
 /** `app` is empty for all apps, `call` for all calls. */
 const ofApp = `({app:String} = '' OR app_id = {app:String}) AND call_id != '' AND ({call:String} = '' OR call_id = {call:String})`;
-/** Calls of the page; an app and a call of two different rows of it are sorted out by the reader. */
-const ofPage = `app_id IN {apps:Array(String)} AND call_id IN {calls:Array(String)}`;
 const since = (column: string) => `${column} >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`;
+/**
+ * Calls of the page, each within its own span: `starts` are those of `names` (app/call), `from` is the earliest of them.
+ * What belongs to an app and a call of two different rows of the page is sorted out by the reader.
+ */
+const ofPage = (
+  column: string,
+) => `app_id IN {apps:Array(String)} AND call_id IN {calls:Array(String)} AND ${since(column)}
+    AND toUnixTimestamp64Milli(${column}) >= {starts:Array(Int64)}[indexOf({names:Array(String)}, concat(app_id, '/', call_id))]`;
 const FINAL = 'SETTINGS do_not_merge_across_partitions_select_final = 1';
 
 /** Newest calls: `from` bounds the search, `before` pages through it, `after` asks for live ones only. Unix milliseconds. */
@@ -50,7 +56,7 @@ FROM (
     sumIf(packets, direction = 'inbound' AND packets_lost IS NOT NULL) AS arrived,
     quantileTDigestStateIf(0.5)(toFloat32(assumeNotNull(jitter_ms)), direction = 'inbound' AND jitter_ms IS NOT NULL) AS jitters,
     argMaxIf(bytes * 8000 / interval_ms, ts, direction = 'inbound') AS newest_bps
-  FROM stream_intervals FINAL WHERE ${since('ts')} AND ${ofPage}
+  FROM stream_intervals FINAL WHERE ${ofPage('ts')}
   GROUP BY app_id, call_id, connection_id, stream
 )
 GROUP BY app_id, call_id ${FINAL}`;
@@ -66,7 +72,7 @@ export const mediaRow = z.object({
 /** The model with most intervals in the call; scores of different models are never averaged. */
 export const mosSql = `SELECT app_id, call_id, mos_model AS model, count() AS intervals,
   toFloat64(quantileExact(0.5)(assumeNotNull(mos))) AS median, toFloat64(quantileExactLow(0.05)(assumeNotNull(mos))) AS p5
-FROM stream_intervals FINAL WHERE ${since('ts')} AND ${ofPage} AND mos IS NOT NULL
+FROM stream_intervals FINAL WHERE ${ofPage('ts')} AND mos IS NOT NULL
 GROUP BY app_id, call_id, mos_model
 ORDER BY app_id, call_id, intervals DESC, model
 LIMIT 1 BY app_id, call_id ${FINAL}`;
@@ -74,7 +80,7 @@ export const mosRow = z.object({ ...key, model: z.string().nullable(), median: z
 
 export const roundTripSql = `SELECT app_id, call_id, min(ts) AS started, max(ts) AS ended,
   if(count(rtt_ms) = 0, NULL, toFloat64(quantileTDigest(0.5)(toFloat32(rtt_ms)))) AS rtt
-FROM connection_intervals FINAL WHERE ${since('ts')} AND ${ofPage}
+FROM connection_intervals FINAL WHERE ${ofPage('ts')}
 GROUP BY app_id, call_id ${FINAL}`;
 export const roundTripRow = z.object({ ...key, started: point, ended: point, rtt: figure });
 
@@ -86,7 +92,7 @@ FROM (
     countIf(type IN ('setup', 'connection_state') AND value = 'connected') > 0 AS reached,
     countIf((type = 'setup' AND value = 'failed') OR (type = 'connection_state' AND value IN ('failed', 'closed'))) > 0 AS gone,
     toFloat64(minIf(value_ms, type = 'first_frame')) AS first_frame
-  FROM call_events FINAL WHERE ${since('ts')} AND ${ofPage}
+  FROM call_events FINAL WHERE ${ofPage('ts')}
   GROUP BY app_id, call_id, connection_id
 )
 GROUP BY app_id, call_id ${FINAL}`;
@@ -103,11 +109,11 @@ export const setupRow = z.object({
 export const participantsSql = `SELECT app_id, call_id,
   uniqExactIf(participant_id, participant_id != '') AS named, uniqExactIf(connection_id, connection_id != '') AS connections
 FROM (
-  SELECT app_id, call_id, participant_id, connection_id FROM connection_intervals WHERE ${since('ts')} AND ${ofPage}
+  SELECT app_id, call_id, participant_id, connection_id FROM connection_intervals WHERE ${ofPage('ts')}
   UNION ALL
-  SELECT app_id, call_id, participant_id, connection_id FROM call_events WHERE ${since('ts')} AND ${ofPage}
+  SELECT app_id, call_id, participant_id, connection_id FROM call_events WHERE ${ofPage('ts')}
   UNION ALL
-  SELECT app_id, call_id, participant_id, '' AS connection_id FROM egress_samples WHERE ${since('window_end')} AND ${ofPage}
+  SELECT app_id, call_id, participant_id, '' AS connection_id FROM egress_samples WHERE ${ofPage('window_end')}
 )
 GROUP BY app_id, call_id`;
 export const participantsRow = z.object({ ...key, named: z.coerce.number(), connections: z.coerce.number() });
@@ -117,7 +123,7 @@ export const carriedSql = `SELECT app_id, call_id, min(first) AS started, max(la
   sumIf(bytes, meter = 'turn') AS relayed, sumIf(bytes, meter = 'sfu') AS sfu
 FROM (
   SELECT app_id, call_id, meter, min(window_end) AS first, max(window_end) AS last, max(client_tx_bytes) AS bytes
-  FROM egress_samples WHERE ${since('window_end')} AND ${ofPage}
+  FROM egress_samples WHERE ${ofPage('window_end')}
   GROUP BY app_id, call_id, meter, server_id, boot_id, object_id, peer_class
 )
 GROUP BY app_id, call_id`;

@@ -51,10 +51,13 @@ export async function findCalls(reader: StoreReader, wanted: CallsWanted, now: n
 type Page = readonly z.output<typeof pageRow>[];
 
 async function summarise(reader: StoreReader, page: Page, now: number): Promise<CallSummary[]> {
+  const starts = page.map((row) => Date.parse(row.last_seen) - SPAN_MS);
   const parameters = {
     apps: [...new Set(page.map((row) => row.app_id))],
     calls: [...new Set(page.map((row) => row.call_id))],
-    from: Math.min(...page.map((row) => Date.parse(row.last_seen))) - SPAN_MS,
+    names: page.map((row) => `${row.app_id}/${row.call_id}`),
+    starts,
+    from: Math.min(...starts),
   };
   const ask = async <S extends z.ZodType<Named>>(row: S, sql: string) =>
     byCall(await reader.select(row, sql, parameters));
@@ -70,12 +73,12 @@ async function summarise(reader: StoreReader, page: Page, now: number): Promise<
     const name = nameOf(row);
     const [heard, score, trip] = [media.get(name), mos.get(name), roundTrips.get(name)];
     const [setup, people, bytes] = [setups.get(name), participants.get(name), carried.get(name)];
-    const starts = [heard, trip, setup, bytes].flatMap((part) => (part === undefined ? [] : [part.started]));
+    const begun = [heard, trip, setup, bytes].flatMap((part) => (part === undefined ? [] : [part.started]));
     return {
       app: row.app_id,
       call: row.call_id,
       live: Date.parse(row.last_seen) >= now - LIVE_MS,
-      startedAt: starts.sort()[0] ?? row.last_seen,
+      startedAt: begun.sort()[0] ?? row.last_seen,
       lastSeenAt: row.last_seen,
       participants: people === undefined ? 0 : people.named > 0 ? people.named : people.connections,
       mos: rounded(score?.median, 3),

@@ -108,8 +108,10 @@ class HttpStore implements ClickHouseStore {
     const values = encode(table, rows);
     const { metrics } = this.#options;
     const timed = metrics?.histogram('turnpike_collector_insert_seconds').startTimer({ table });
-    await this.#attempt(this.#options.insertRetryMs ?? 10_000, (client) =>
-      client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings: INSERT_SETTINGS }),
+    await this.#attempt(
+      this.#options.insertRetryMs ?? 10_000,
+      (client) => client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings: INSERT_SETTINGS }),
+      (error) => isUnreachable(error) || isOverloaded(error),
     );
     timed?.();
     metrics?.counter('turnpike_collector_rows_total').inc({ table }, rows.length);
@@ -144,8 +146,12 @@ class HttpStore implements ClickHouseStore {
     this.#current = undefined;
   }
 
-  /** Does the work; does it again, for a bounded time, while the server cannot be reached or cannot take it now. */
-  async #attempt<T>(retryMs: number, work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
+  /** Does the work; does it again, for a bounded time, while `isPassing` says that the failure may pass. */
+  async #attempt<T>(
+    retryMs: number,
+    work: (client: ClickHouseClient) => Promise<T>,
+    isPassing: (error: unknown) => boolean = isUnreachable,
+  ): Promise<T> {
     const until = performance.now() + retryMs;
     for (let delay = 50; ; delay = Math.min(delay * 2, 500)) {
       try {
@@ -212,18 +218,22 @@ const CONNECTION_FAULTS = new Set(
   ),
 );
 
-/**
- * ClickHouse's codes for "not now": 159 timeout, 202 too many queries, 209 socket timeout, 210 network, 241 memory limit,
- * 242 read-only replica, 252 too many parts, 394 cancelled, 999 keeper.
- */
-const PASSING_CODES = new Set(['159', '202', '209', '210', '241', '242', '252', '394', '999']);
-
-function isPassing(error: unknown): boolean {
+function isUnreachable(error: unknown): boolean {
   if (error instanceof EndpointUnknown) return true;
-  if (error instanceof ClickHouseError) return PASSING_CODES.has(error.code);
-  if (!(error instanceof Error)) return false;
+  if (!(error instanceof Error) || error instanceof ClickHouseError) return false;
   const { code } = error as NodeJS.ErrnoException;
   return (code !== undefined && CONNECTION_FAULTS.has(code)) || error.message === 'Timeout error.';
+}
+
+/**
+ * ClickHouse's codes for "not now": 159 timeout, 202 too many queries, 209 socket timeout, 210 network, 241 memory limit,
+ * 242 read-only replica, 252 too many parts, 394 cancelled, 999 keeper. An insert may come again; a query that was too
+ * heavy will be too heavy again.
+ */
+const OVERLOADED = new Set(['159', '202', '209', '210', '241', '242', '252', '394', '999']);
+
+function isOverloaded(error: unknown): boolean {
+  return error instanceof ClickHouseError && OVERLOADED.has(error.code);
 }
 
 const timeColumns = new Map<TableName, readonly string[]>(

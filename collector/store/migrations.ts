@@ -60,7 +60,7 @@ export async function migrate(
       `INSERT INTO ${database}.schema_migrations (version, name) VALUES (${migration.version}, '${migration.name}')`,
     );
     applied.push(migration.version);
-    options.log.info({ version: migration.version, name: migration.name }, 'migrated the store');
+    options.log.info({ version: migration.version, migration: migration.name }, 'migrated the store');
   }
   for (const [name, view] of Object.entries(views)) {
     await store.command(

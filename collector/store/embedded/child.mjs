@@ -11,7 +11,6 @@ const die = () => process.kill(process.pid, 'SIGKILL');
 // The parent holds the other end of standard input: its end, however it comes, is ours. Parts are written atomically,
 // so that a kill is as safe as any other stop.
 process.stdin.resume().on('end', die).on('error', die);
-process.on('SIGINT', () => {}); // Ctrl-C reaches the whole process group; the parent decides the order
 
 const require = createRequire(import.meta.url);
 const library = path.join(path.dirname(require.resolve('@chdb/lib-linux-x64-gnu')), 'libchdb.so');

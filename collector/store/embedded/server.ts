@@ -163,7 +163,8 @@ SELECT sleep(3) FROM numbers(1000000000000000) FORMAT Null`;
       '--query',
       script,
     ],
-    { stdio: ['pipe', 'ignore', 'pipe'], env: { PATH: process.env['PATH'], TZ: 'UTC' } },
+    // A process group of its own: Ctrl-C is for the parent, which stops things in order.
+    { stdio: ['pipe', 'ignore', 'pipe'], detached: true, env: { PATH: process.env['PATH'], TZ: 'UTC' } },
   );
   let tail = '';
   let ended = false;

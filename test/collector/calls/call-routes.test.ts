@@ -29,6 +29,7 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     await relayedOnly();
     await mixedModels();
     await longCall();
+    await dailyCall();
   });
 
   /** Both peers of a recorded call, the last sample five seconds ago; stored twice, as retries are. */
@@ -124,6 +125,15 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     await store.insert('stream_intervals', rows);
   }
 
+  /** A meeting of another app that has the same name every day: today's began 90 minutes ago. */
+  async function dailyCall(): Promise<void> {
+    const days = [0, 3, 6].flatMap((days) => [0, 1].map((hours) => NOW - (days * 24 + hours + 0.5) * 3_600 * second));
+    await store.insert(
+      'stream_intervals',
+      days.map((ts) => streamRow({ app_id: 'daily', call_id: 'standup', ts, packets: 1, packets_lost: 0 })),
+    );
+  }
+
   const get = async (url: string, token = 'operator-token') => {
     const answer = await http.inject({ url, headers: { authorization: `Bearer ${token}` } });
     expect(answer.statusCode).toBeLessThan(500);
@@ -137,6 +147,7 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     const calls = await list();
     expect(calls.map(({ app, call }) => `${app}/${call}`)).toEqual([
       'demo/recorded',
+      'daily/standup',
       'demo/relayed',
       'shop/recorded',
       'shop/shops',
@@ -201,15 +212,22 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     expect(detail.streams.map(({ mos }) => mos)).toEqual([4, 3, 2, null, null]);
   });
 
+  it('begin anew when their name is used again days later', async () => {
+    const calls = await list();
+    expect(calls.find(({ call }) => call === 'standup')).toMatchObject({ startedAt: '2026-11-20T16:30:00.000Z' });
+    const detail = (await get('/v1/calls/standup')).json<CallDetail>();
+    expect(detail).toMatchObject({ startedAt: '2026-11-20T16:30:00.000Z', streams: [{}, {}] });
+  });
+
   it('do not let late packets pay for lost ones, nor unknown loss for any', async () => {
     expect((await summary('mixed'))?.lossRatio).toBe(0.05263); // 10 of 190: an interval of unknown loss counts for neither
   });
 
   it('are paged by when they were last seen', async () => {
-    const first = await list('?limit=2');
+    const first = await list('?limit=2&app=demo');
     expect(first.map(({ call }) => call)).toEqual(['recorded', 'relayed']);
     const before = encodeURIComponent(first[0]?.lastSeenAt ?? '');
-    expect((await list(`?limit=2&before=${before}`)).map(({ call }) => call)).toEqual(['relayed', 'recorded']);
+    expect((await list(`?limit=2&app=demo&before=${before}`)).map(({ call }) => call)).toEqual(['relayed', 'mixed']);
     expect((await list('?live=true')).map(({ call }) => call)).toEqual(['recorded']);
   });
 
