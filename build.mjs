@@ -3,26 +3,29 @@
  * `npm run build` runs it after `tsc -p tsconfig.build.json`.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { build } from 'esbuild';
 
 const ROOMS = ['kernel', 'relay', 'collector', 'billing', 'dashboards', 'cli'];
 const COPIED = new Set(['.mjs', '.cjs', '.json', '.html', '.css', '.sql', '.svg']);
 
-/** Browsers with everything that the SDK and the console use: WebRTC 1.0 states, AbortSignal listeners, #private. */
 const browser = {
   bundle: true,
   platform: 'browser',
-  target: ['chrome100', 'firefox113', 'safari15.4'],
   minify: true,
   sourcemap: true,
   legalComments: 'none',
   logLevel: 'warning',
 };
 
+/** An app's users: browsers with connectionState and listeners that end with a signal. */
+const appBrowsers = ['chrome90', 'firefox113', 'safari15'];
+/** An operator's own browser. */
+const consoleBrowsers = ['chrome110', 'firefox115', 'safari16.4'];
+
 async function bundleClient() {
-  const entry = { ...browser, entryPoints: ['collector/client/index.ts'] };
+  const entry = { ...browser, target: appBrowsers, entryPoints: ['collector/client/index.ts'] };
   await build({ ...entry, format: 'iife', globalName: 'turnpike', outfile: 'dist/collector/client/turnpike.js' });
   await build({ ...entry, format: 'esm', outfile: 'dist/collector/client/turnpike.mjs' });
   execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'collector/client/tsconfig.build.json'], {
@@ -31,15 +34,16 @@ async function bundleClient() {
 }
 
 async function bundleConsole() {
-  const pages = ['overview', 'try'].map((page) => `dashboards/console/web/${page}.ts`);
-  if (!pages.every((page) => existsSync(page))) return;
+  const outdir = 'dist/dashboards/console/web';
+  rmSync(outdir, { recursive: true, force: true }); // chunks of an earlier build would be served too
   await build({
     ...browser,
-    entryPoints: pages,
+    target: consoleBrowsers,
+    entryPoints: ['overview', 'try'].map((page) => `dashboards/console/web/${page}.ts`),
     format: 'esm',
     splitting: true,
     chunkNames: 'shared-[hash]',
-    outdir: 'dist/dashboards/console/web',
+    outdir,
     // the pages load the SDK as any app does, from where the service serves it
     alias: { 'turnpike/client': '/turnpike.mjs' },
     external: ['/turnpike.mjs'],
