@@ -1,24 +1,26 @@
 /** Rows of connection_intervals: the candidate pair in use between two samples. */
-import type { Row } from '../store/store.ts';
-import { tables } from '../store/tables.ts';
+import { blankRow } from './blank-row.ts';
+import type { Leading, Values } from './blank-row.ts';
 import { pairCounters, words } from './members.ts';
 import type { Sample } from './sample.ts';
 import { amount, count, CounterReset, decimal, gain, text, word } from './values.ts';
 
-type Values = Record<string, Row[string]>;
-
-const MISSING: Values = Object.fromEntries(
-  tables.connection_intervals.columns.filter(({ type }) => type.includes('Nullable')).map(({ name }) => [name, null]),
-);
+const BLANK = blankRow('connection_intervals');
 
 /**
- * Columns of the connection's interval, without the leading ones; undefined when the sample speaks of no connection, or a
- * counter fell. Another pair than before has states but no differences.
+ * Row of the connection's interval; undefined when the sample speaks of no connection, or a counter fell. Another pair
+ * than before has states but no differences.
  */
-export function connectionInterval(before: Sample, after: Sample, intervalMs: number): Values | undefined {
+export function connectionInterval(
+  before: Sample,
+  after: Sample,
+  leading: Leading,
+  intervalMs: number,
+): Values | undefined {
   if (after.pair === undefined && after.transport === undefined) return undefined;
   try {
-    return { ...MISSING, interval_ms: intervalMs, ...traffic(before, after), ...route(after) };
+    const row: Values = { ...BLANK };
+    return Object.assign(row, leading, { interval_ms: intervalMs }, traffic(before, after), route(after));
   } catch (error) {
     if (error instanceof CounterReset) return undefined;
     throw error;

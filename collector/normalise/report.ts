@@ -6,10 +6,12 @@
 import type { Issue } from '../../kernel/errors.ts';
 import type { AudioScorer, Report } from '../contract.ts';
 import type { Row } from '../store/store.ts';
+import type { Leading } from './blank-row.ts';
 import { connectionInterval, roundTrip } from './connections.ts';
 import { readSample } from './sample.ts';
 import type { Sample } from './sample.ts';
 import { streamInterval } from './streams.ts';
+import type { StreamContext } from './streams.ts';
 import { decimal } from './values.ts';
 
 /** Who reported, as the token says it, or the report where the token is silent. */
@@ -47,7 +49,7 @@ export function timeIssues(report: Report, now: number): Issue[] {
 
 export function normaliseReport(report: Report, reporter: Reporter, score: AudioScorer): ReportRows {
   const offset = report.offset ?? 0;
-  const leading = (t: number, index: number) => ({
+  const leading = (t: number, index: number): Leading => ({
     app_id: reporter.app,
     call_id: reporter.call,
     participant_id: reporter.participant,
@@ -64,9 +66,10 @@ export function normaliseReport(report: Report, reporter: Reporter, score: Audio
     const intervalMs = before === undefined ? 0 : Math.round(after.t - before.t);
     if (before !== undefined && intervalMs > 0) {
       const columns = leading(after.t, index);
-      const connection = connectionInterval(before, after, intervalMs);
-      if (connection !== undefined) connections.push({ ...columns, ...connection });
-      for (const stream of streamRows(before, after, intervalMs, score)) streams.push({ ...columns, ...stream });
+      const connection = connectionInterval(before, after, columns, intervalMs);
+      if (connection !== undefined) connections.push(connection);
+      const context = { leading: columns, intervalMs, roundTripMs: roundTrip(before, after), score };
+      streams.push(...streamRows(before, after, context));
     }
     before = after;
   }
@@ -80,8 +83,7 @@ export function normaliseReport(report: Report, reporter: Reporter, score: Audio
   return { stream_intervals: streams, connection_intervals: connections, call_events: events };
 }
 
-function* streamRows(before: Sample, after: Sample, intervalMs: number, score: AudioScorer): Generator<Row> {
-  const context = { intervalMs, roundTripMs: roundTrip(before, after), score };
+function* streamRows(before: Sample, after: Sample, context: StreamContext): Generator<Row> {
   for (const [key, stream] of after.streams) {
     const earlier = before.streams.get(key);
     const row = earlier && streamInterval(earlier, stream, context);

@@ -1,15 +1,14 @@
 /** Rows of stream_intervals: one RTP stream between two samples. */
 import type { AudioScorer, RtcStats } from '../contract.ts';
-import type { Row } from '../store/store.ts';
-import { tables } from '../store/tables.ts';
+import { blankRow } from './blank-row.ts';
+import type { Leading, Values } from './blank-row.ts';
 import { streamMembers, words } from './members.ts';
 import type { GaugeMember, MeanMember, Origin } from './members.ts';
 import type { Stream } from './sample.ts';
 import { amount, count, CounterReset, decimal, gain, word } from './values.ts';
 
-type Values = Record<string, Row[string]>;
-
 export interface StreamContext {
+  readonly leading: Leading;
   /** Length of the interval, milliseconds. */
   readonly intervalMs: number;
   /** Round trip of the connection, milliseconds; null when nobody measured it. */
@@ -17,15 +16,9 @@ export interface StreamContext {
   readonly score: AudioScorer;
 }
 
-/** Every column that a browser may leave out, as NULL. */
-const MISSING: Values = Object.fromEntries(
-  tables.stream_intervals.columns.filter(({ type }) => type.includes('Nullable')).map(({ name }) => [name, null]),
-);
+const BLANK = blankRow('stream_intervals');
 
-/**
- * Columns of the stream's interval, without the leading ones; undefined when there is none: a counter fell, or the codec
- * is another one.
- */
+/** Row of the stream's interval; undefined when there is none: a counter fell, or the codec is another one. */
 export function streamInterval(before: Stream, after: Stream, context: StreamContext): Values | undefined {
   if (before.codec !== null && after.codec !== null && before.codec !== after.codec) return undefined;
   try {
@@ -38,7 +31,8 @@ export function streamInterval(before: Stream, after: Stream, context: StreamCon
 
 function measure(before: Stream, after: Stream, context: StreamContext): Values {
   const { direction, kind, ssrc, key, codec } = after;
-  const row: Values = { ...MISSING, stream: key, interval_ms: context.intervalMs, direction, kind, ssrc, codec };
+  const row: Values = { ...BLANK };
+  Object.assign(row, context.leading, { stream: key, interval_ms: context.intervalMs, direction, kind, ssrc, codec });
   const { counters, means, gauges } = streamMembers[direction];
   for (const { column, from, member, signed } of counters) {
     const [first, last] = [

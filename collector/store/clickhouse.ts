@@ -251,7 +251,8 @@ function encode(table: TableName, rows: readonly Row[]): Row[] {
   const times = timeColumns.get(table) ?? [];
   return rows.map((row) => {
     const copy: Record<string, Row[string]> = { ...row };
-    for (const [column, value] of Object.entries(row)) {
+    for (const column in row) {
+      const value = row[column];
       if (typeof value === 'string' && SURROGATE.test(value)) copy[column] = Buffer.from(value).toString();
       if (typeof value === 'number' && times.includes(column)) copy[column] = new Date(Math.round(value)).toISOString();
     }
