@@ -68,3 +68,8 @@ export function tellParent(told: Message): void {
 export function onParentGone(stop: () => void): void {
   if (process.send !== undefined) process.once('disconnect', stop);
 }
+
+/** Closes the channel, which would keep this process alive. */
+export function letGoOfParent(): void {
+  if (process.send !== undefined && process.connected) process.disconnect();
+}

@@ -84,16 +84,20 @@ export const configSchema = z.strictObject({
         .default('app')
         .describe('Which other allocations of this relay a client may reach.'),
       maxAllocations: z.int().min(1).max(65_000).default(10_000).describe('Allocations alive at once.'),
-      allocationsPerUsername: z
+      allocationsPerUser: z
         .int()
         .min(1)
-        .max(10_000)
-        .default(32)
-        .describe('Allocations alive at once on one credential.'),
+        .max(65_000)
+        .default(1_000)
+        .describe('Allocations alive at once of one customIdentifier; of one credential where it has none.'),
       onExpiry: z
         .enum(['keep', 'disconnect'])
         .default('keep')
         .describe('What happens to a live allocation when its credential expires.'),
+    })
+    .refine(({ host, externalIp }) => externalIp !== undefined || (host !== '0.0.0.0' && host !== '::'), {
+      path: ['externalIp'],
+      message: 'must be given when the relay listens on all addresses: clients cannot reach 0.0.0.0',
     })
     .prefault({}),
   relay: z

@@ -2,7 +2,7 @@
  * The HTTP side's common ground: one error shape, one way to say who may call, one check against DNS rebinding and
  * cross-site requests. Rooms export fastify plugins; cli/ mounts them on the instance made here.
  */
-import Fastify from 'fastify';
+import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { bigintAsString } from './bytes.ts';
 import { isLoopbackHost } from './address.ts';
@@ -40,7 +40,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   const loggerInstance: FastifyBaseLogger = options.log;
   const app: FastifyInstance = Fastify({
     loggerInstance,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.bodyLimit ?? DEFAULT_BODY_LIMIT,
     routerOptions: { maxParamLength: 600 },
     requestTimeout: 60_000,

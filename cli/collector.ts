@@ -1,0 +1,69 @@
+/** `turnpike collector`: API, intake, billing and console on a ClickHouse server. */
+import type { Command } from 'commander';
+import { createMonthGauges } from '../billing/egress/month-gauges.ts';
+import { loadRateCard } from '../billing/egress/rate-card.ts';
+import { createAlertLoop } from '../billing/quality/alerts/alert-loop.ts';
+import { standardRules } from '../billing/quality/alerts/alert-rules.ts';
+import { alertmanagerDelivery } from '../billing/quality/alerts/alertmanager-delivery.ts';
+import { everywhere, retrying } from '../billing/quality/alerts/delivery.ts';
+import type { AlertDelivery } from '../billing/quality/alerts/delivery.ts';
+import { webhookDelivery } from '../billing/quality/alerts/webhook-delivery.ts';
+import { migrate } from '../collector/store/migrations.ts';
+import { systemClock as clock } from '../kernel/clock.ts';
+import { createLog } from '../kernel/log.ts';
+import type { Logger } from '../kernel/log.ts';
+import { Metrics } from '../kernel/metrics.ts';
+import { systemRandom as random } from '../kernel/random.ts';
+import { authorityOf, loadBootstrap } from './bootstrap.ts';
+import type { SecretName } from './bootstrap.ts';
+import type { Config } from './config.ts';
+import { runRole } from './role.ts';
+import { createService } from './service.ts';
+import { settingsOf } from './settings.ts';
+import { openConfiguredStore, retentionOf } from './store.ts';
+
+const SERVICE_SECRETS: SecretName[] = ['TURNPIKE_RELAY_TOKEN', 'TURNPIKE_SOURCE_TOKEN', 'TURNPIKE_OPERATOR_TOKEN'];
+const APP_SECRETS: SecretName[] = ['TURNPIKE_KEY_SECRET', 'TURNPIKE_API_TOKEN'];
+
+export async function collector(command: Command): Promise<void> {
+  const config = settingsOf(command);
+  const needed = config.apps.length > 0 ? SERVICE_SECRETS : [...APP_SECRETS, ...SERVICE_SECRETS];
+  const bootstrap = loadBootstrap({ data: config.data, env: process.env, random, generate: false, needed });
+  const authority = authorityOf(config, bootstrap, clock);
+  const card = loadRateCard(config.billing.rateCard);
+  const log = createLog('collector', config.log.level);
+  await runRole(log, async (lifecycle) => {
+    const metrics = new Metrics();
+    const store = openConfiguredStore(config, log, { metrics });
+    lifecycle.onClose('store', () => store.close());
+    await migrate(store, { log, retention: retentionOf(config) });
+
+    const http = await createService({ config, authority, store, log, metrics, clock, random });
+    lifecycle.onClose('http', () => http.close());
+    await http.listen({ host: config.http.host, port: config.http.port });
+
+    const gauges = createMonthGauges({ reader: store, metrics, clock, log, card });
+    const alerts = createAlertLoop({
+      store,
+      clock,
+      deliver: everywhere(deliveriesOf(config, log, metrics)),
+      rules: standardRules,
+      log,
+      metrics,
+      interval: config.alerts.intervalSeconds * 1_000,
+    });
+    for (const [name, loop] of Object.entries({ gauges, alerts })) {
+      loop.start();
+      lifecycle.onClose(name, () => loop.stop());
+    }
+    log.info({ host: config.http.host, port: config.http.port }, 'collecting');
+  });
+}
+
+function deliveriesOf(config: Config, log: Logger, metrics: Metrics): AlertDelivery[] {
+  const { alertmanager, webhook } = config.alerts;
+  return [
+    ...(alertmanager === undefined ? [] : [alertmanagerDelivery({ url: alertmanager })]),
+    ...(webhook === undefined ? [] : [webhookDelivery({ url: webhook })]),
+  ].map((delivery) => retrying(delivery, { log, metrics }));
+}

@@ -1,0 +1,128 @@
+/** `turnpike relay`: a relay node, and its metrics on a private port. */
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { canonicalAddress, familyOf, parseCidr } from '../kernel/address.ts';
+import type { Cidr } from '../kernel/address.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { TurnpikeError } from '../kernel/errors.ts';
+import { createHttp } from '../kernel/http.ts';
+import { createLog } from '../kernel/log.ts';
+import type { Logger } from '../kernel/log.ts';
+import type { Lifecycle } from '../kernel/lifecycle.ts';
+import { Metrics } from '../kernel/metrics.ts';
+import type { Authority } from '../kernel/principals.ts';
+import { systemRandom } from '../kernel/random.ts';
+import { createAuthenticator } from '../relay/credentials/authenticator.ts';
+import { createRelayNode, relayRoutes } from '../relay/node.ts';
+import type { RelayNode } from '../relay/node.ts';
+import { createDgramPlane } from '../relay/planes/dgram/dgram-plane.ts';
+import { createPeerPolicy } from '../relay/policy/peer-policy.ts';
+import { authorityOf, loadBootstrap } from './bootstrap.ts';
+import { runRole } from './role.ts';
+import type { Config } from './config.ts';
+import { settingsOf } from './settings.ts';
+
+/** Milliseconds during which a closed relay port is not opened again, so that its new owner never hears the old peer. */
+const PORT_QUARANTINE_MS = 60_000;
+/** Asked of the kernel for each socket buffer: bursts of a video frame to hundreds of clients must fit. */
+const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+
+export async function relay(command: Command): Promise<void> {
+  const config = settingsOf(command);
+  const collector = config.relay.collector;
+  if (collector === undefined) {
+    throw new TurnpikeError('TP_CLI_USAGE', 'A relay needs a collector to report its usage to: --collector URL.');
+  }
+  const bootstrap = loadBootstrap({
+    data: config.data,
+    env: process.env,
+    random: systemRandom,
+    generate: false,
+    needed: config.apps.length > 0 ? ['TURNPIKE_RELAY_TOKEN'] : ['TURNPIKE_RELAY_TOKEN', 'TURNPIKE_KEY_SECRET'],
+  });
+  const authority = authorityOf(config, bootstrap, systemClock);
+  const log = createLog('relay', config.log.level);
+  await runRole(log, async (lifecycle) => {
+    const metrics = new Metrics();
+    const uplink = { url: collector, token: bootstrap.secrets.TURNPIKE_RELAY_TOKEN };
+    const node = nodeOf({ config, authority, uplink, log, metrics });
+    await node.start();
+    lifecycle.onClose('node', () => node.stop());
+    await serveMetrics({ config, authority, node, log, metrics, lifecycle });
+    log.info({ listening: node.listening(), serverId: node.serverId, bootId: node.bootId }, 'relaying');
+  });
+}
+
+function nodeOf(parts: {
+  config: Config;
+  authority: Authority;
+  uplink: { url: string; token: string };
+  log: Logger;
+  metrics: Metrics;
+}): RelayNode {
+  const { turn, relay, data } = parts.config;
+  const host = canonicalAddress(turn.host) ?? turn.host;
+  const family = familyOf(host);
+  const external = turn.externalIp === undefined ? undefined : canonicalAddress(turn.externalIp);
+  const policy = createPeerPolicy({
+    ownAddresses: external === undefined ? [host] : [host, external],
+    allow: turn.allowPeers.map(rangeOf),
+    sfuRanges: turn.sfuRanges.map(rangeOf),
+    hairpin: turn.hairpin,
+  });
+  const plane = createDgramPlane(
+    {
+      listen: [{ address: host, port: turn.port }],
+      relayAddress: { [family]: host },
+      ...(external === undefined ? {} : { externalAddress: { [familyOf(external)]: external } }),
+      policy,
+      portQuarantine: PORT_QUARANTINE_MS,
+      socketBufferBytes: SOCKET_BUFFER_BYTES,
+    },
+    { clock: systemClock, random: systemRandom },
+  );
+  const [first, last] = turn.relayPorts;
+  return createRelayNode({
+    plane,
+    turn: {
+      realm: turn.realm,
+      nonceKey: systemRandom.bytes(32),
+      authenticator: createAuthenticator(parts.authority),
+      policy,
+      relayPorts: { first, last },
+      families: [family],
+      onExpiry: turn.onExpiry,
+      maxAllocations: turn.maxAllocations,
+      allocationsPerUser: turn.allocationsPerUser,
+    },
+    directory: join(data, 'relay'),
+    ...(relay.serverId === undefined ? {} : { serverId: relay.serverId }),
+    collector: parts.uplink,
+    clock: systemClock,
+    random: systemRandom,
+    log: parts.log,
+    metrics: parts.metrics,
+  });
+}
+
+async function serveMetrics(parts: {
+  config: Config;
+  authority: Authority;
+  node: RelayNode;
+  log: Logger;
+  metrics: Metrics;
+  lifecycle: Lifecycle;
+}): Promise<void> {
+  const { metricsHost: host, metricsPort: port } = parts.config.relay;
+  const http = createHttp({ log: parts.log, authority: parts.authority, host });
+  await http.register(relayRoutes, { node: parts.node, metrics: parts.metrics });
+  await http.listen({ host, port });
+  parts.lifecycle.onClose('metrics', () => http.close());
+}
+
+/** The schema has checked the text already. */
+function rangeOf(text: string): Cidr {
+  const range = parseCidr(text);
+  if (range === undefined) throw new TurnpikeError('TP_KERNEL_CONFIG', `${text} is not a range.`);
+  return range;
+}

@@ -1,0 +1,73 @@
+/** The collector's HTTP side, put together from the rooms' plugins. Nothing is opened here: the caller listens. */
+import type { FastifyInstance } from 'fastify';
+import { statementRoutes } from '../billing/egress/statement-routes.ts';
+import { alertRoutes } from '../billing/quality/alerts/alert-routes.ts';
+import { standardRules } from '../billing/quality/alerts/alert-rules.ts';
+import { audioScorer } from '../billing/quality/mos/scorer.ts';
+import { callRoutes } from '../collector/calls/call-routes.ts';
+import { clientRoutes } from '../collector/client-routes.ts';
+import { egressRoutes, usageRoutes } from '../collector/intake/metering-routes.ts';
+import { statsRoutes } from '../collector/intake/stats-routes.ts';
+import type { Store } from '../collector/store/store.ts';
+import { consoleRoutes } from '../dashboards/console/routes.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { TurnpikeError } from '../kernel/errors.ts';
+import { createHttp } from '../kernel/http.ts';
+import type { Logger } from '../kernel/log.ts';
+import type { Metrics } from '../kernel/metrics.ts';
+import type { Authority } from '../kernel/principals.ts';
+import { probes } from '../kernel/probes.ts';
+import type { Random } from '../kernel/random.ts';
+import type { IceServersAnswer } from '../relay/contract.ts';
+import { issueIceServers } from '../relay/credentials/ice-servers.ts';
+import { credentialRoutes } from '../relay/credentials/routes.ts';
+import type { Config } from './config.ts';
+import { publicHost, serviceUrls } from './urls.ts';
+
+export interface ServiceParts {
+  readonly config: Config;
+  readonly authority: Authority;
+  readonly store: Store;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export async function createService(parts: ServiceParts): Promise<FastifyInstance> {
+  const { authority, clock, config, log, metrics, random, store } = parts;
+  const http = createHttp({ log, authority, host: config.http.host, publicHosts: publicHost(config) });
+  const urls = serviceUrls(config);
+  await http.register(credentialRoutes, { authority, urls: () => urls, metrics, clock, random });
+  await http.register(statsRoutes, { writer: store, authority, score: audioScorer, clock, metrics, log });
+  await http.register(usageRoutes, { writer: store, clock });
+  await http.register(egressRoutes, { writer: store, clock, authority });
+  await http.register(callRoutes, { reader: store, clock });
+  await http.register(statementRoutes, { reader: store, rateCard: config.billing.rateCard });
+  await http.register(alertRoutes, { reader: store, clock, rules: standardRules });
+  await http.register(clientRoutes, {});
+  await http.register(consoleRoutes, {
+    issue: (request) => issueForTrying(parts, request),
+    random,
+    setup: { keyId: firstKey(authority).key.id, turnUrls: urls.turnUrls },
+  });
+  const checks = { store: async () => ((await store.ping()) ? { ok: true } : { ok: false, detail: 'no answer' }) };
+  await http.register(probes, { metrics, checks, metricsFor: ['operator'] });
+  return http;
+}
+
+/** A credential of the first app, for the page that tries the relay out. */
+function issueForTrying(
+  { authority, clock, config, random }: ServiceParts,
+  request: { ttl: number; call: string; participant: string },
+): IceServersAnswer {
+  const { app, key } = firstKey(authority);
+  return issueIceServers(request, { app, key, urls: serviceUrls(config), clock, random });
+}
+
+function firstKey(authority: Authority) {
+  const [app] = authority.apps;
+  const key = app?.keys[0];
+  if (app === undefined || key === undefined) throw new TurnpikeError('TP_RELAY_KEY', 'No app has a TURN key.');
+  return { app: app.id, key };
+}

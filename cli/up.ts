@@ -1,0 +1,105 @@
+/** `turnpike up`: the whole service on this machine. Three supervised parts: ClickHouse, collector, relay. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { startEmbedded } from '../collector/store/embedded/server.ts';
+import { createLog } from '../kernel/log.ts';
+import type { Logger } from '../kernel/log.ts';
+import { Lifecycle, onStopSignal } from '../kernel/lifecycle.ts';
+import { systemRandom } from '../kernel/random.ts';
+import { API_TOKEN_FILE, bootstrapEnvironment, loadBootstrap } from './bootstrap.ts';
+import type { Bootstrap } from './bootstrap.ts';
+import { startChild } from './child.ts';
+import type { Config } from './config.ts';
+import { freeTcpPort, freeUdpPort } from './free-port.ts';
+import { publicUrl, turnUrls, urlHost } from './urls.ts';
+import { settingsOf } from './settings.ts';
+import { embeddedOptions } from './store.ts';
+import { Supervisor } from './supervisor.ts';
+import type { SupervisedPart } from './supervisor.ts';
+
+const program = fileURLToPath(new URL('./main.js', import.meta.url));
+
+/** Runs until SIGINT or SIGTERM, then stops the parts in order. `userArgs` are the flags that `up` itself was given. */
+export async function up(command: Command, userArgs: readonly string[]): Promise<void> {
+  const config = await withConcretePorts(settingsOf(command));
+  const log = createLog('up', config.log.level);
+  const bootstrap = loadBootstrap({
+    data: config.data,
+    env: process.env,
+    random: systemRandom,
+    generate: true,
+    needed: [],
+  });
+  const lifecycle = new Lifecycle(log);
+  const stopped = new Promise<void>((resolve) => onStopSignal(() => resolve()));
+  try {
+    for (const part of partsOf(config, bootstrap, userArgs, log)) {
+      const supervisor = new Supervisor(part, log);
+      lifecycle.onClose(part.name, () => supervisor.stop());
+      await Promise.race([supervisor.start(), stopped]);
+    }
+    process.stdout.write(welcome(config, bootstrap));
+    await stopped;
+  } finally {
+    // Newest first: the relay hands its last readings to a collector and a store that are still there.
+    await lifecycle.close();
+  }
+}
+
+/** In the order in which they need each other. */
+function partsOf(config: Config, bootstrap: Bootstrap, userArgs: readonly string[], log: Logger): SupervisedPart[] {
+  const { http, turn, relay } = config;
+  const concrete = ['--port', http.port, '--turn-port', turn.port, '--metrics-port', relay.metricsPort].map(String);
+  const env = { ...process.env, ...bootstrapEnvironment(bootstrap) };
+  const role = (name: string, more: readonly string[]): SupervisedPart => ({
+    name,
+    start: () => startChild({ program, args: [name, ...userArgs, ...concrete, ...more], env }),
+  });
+  const store: SupervisedPart = {
+    name: 'clickhouse',
+    async start() {
+      const server = await startEmbedded(embeddedOptions(config, log));
+      return { ended: server.exited, stop: () => server.stop() };
+    },
+  };
+  return [
+    ...(config.clickhouse.url === undefined ? [store] : []),
+    role('collector', []),
+    role('relay', ['--collector', `http://${urlHost(http.host)}:${http.port}`]),
+  ];
+}
+
+async function withConcretePorts(config: Config): Promise<Config> {
+  const { http, turn, relay } = config;
+  return {
+    ...config,
+    http: { ...http, port: http.port === 0 ? await freeTcpPort(http.host) : http.port },
+    turn: { ...turn, port: turn.port === 0 ? await freeUdpPort(turn.host) : turn.port },
+    relay: {
+      ...relay,
+      metricsPort: relay.metricsPort === 0 ? await freeTcpPort(relay.metricsHost) : relay.metricsPort,
+    },
+  };
+}
+
+function welcome(config: Config, bootstrap: Bootstrap): string {
+  const base = publicUrl(config);
+  const key = config.apps[0]?.keys[0]?.id ?? bootstrap.keyId;
+  const app = config.apps[0]?.id ?? bootstrap.appId;
+  const token = join(config.data, API_TOKEN_FILE);
+  return `
+Turnpike is up.
+
+  console    ${base}/
+  try it     ${base}/try
+  TURN       ${turnUrls(config).turn.join(' ')}
+  key id     ${key} (app ${app})
+  API token  ${config.apps.length === 0 ? `in ${token}` : 'as configured'}
+
+ICE servers for a client:
+
+  curl -sX POST ${base}/v1/turn/keys/${key}/credentials/generate-ice-servers -H "Authorization: Bearer $(cat ${token})" -H 'Content-Type: application/json' -d '{"ttl":3600}'
+
+`;
+}
