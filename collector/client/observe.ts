@@ -15,8 +15,12 @@ export const SDK_NAME = 'turnpike-js/0.1.0';
 const DEFAULT_INTERVAL_MS = 2_000;
 const MIN_INTERVAL_MS = 500;
 const MAX_INTERVAL_MS = 60_000;
-/** The first batch goes soon, so that a call shows up while it is young and the clock offset is known for the rest. */
+/**
+ * The first batch goes soon, so that a call shows up while it is young and the clock offset is known for the rest; and
+ * the first interval goes as soon as it is there.
+ */
 const FIRST_BATCH_MS = 2_500;
+const FIRST_INTERVAL_SAMPLES = 2;
 const BATCH_MS = 5_000;
 const MAX_EVENT_MS = 86_400_000;
 const MAX_NAME_BYTES = 64;
@@ -31,6 +35,7 @@ export function startObservation(
   const listening = new AbortController();
   const { signal } = listening;
   let finished = false;
+  let samples = 0;
   const report = guarded(options.onError);
   const connection = environment.newId();
   const batcher = createBatcher(identityOf(connection, options, report));
@@ -64,7 +69,9 @@ export function startObservation(
       if (finished) return;
       tracks.look();
       batcher.addSample(sample);
-      if (batcher.full) seal();
+      samples += 1;
+      if (samples === FIRST_INTERVAL_SAMPLES) nextBatch();
+      else if (batcher.full) seal();
     },
     closed() {
       record({ type: 'connection_state', value: 'closed' });
@@ -86,6 +93,7 @@ export function startObservation(
 
   let cancelBatch = environment.after(FIRST_BATCH_MS, nextBatch);
   function nextBatch(): void {
+    cancelBatch();
     seal();
     cancelBatch = environment.after(BATCH_MS, nextBatch);
   }

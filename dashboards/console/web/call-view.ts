@@ -47,9 +47,10 @@ const plots: readonly Plot[] = [
   {
     title: 'Round trip',
     scale: { min: 0, max: 20, format: formatMs },
+    // browsers check the round trip every few seconds: an interval without a check is no gap
     series: ({ connections }) =>
       seriesOf(
-        connections,
+        connections.filter(({ rttMs }) => rttMs !== null),
         ({ participant }) => participant || 'connection',
         ({ rttMs }) => rttMs,
       ),

@@ -97,7 +97,7 @@ function scaled(data: ChartData, scale: Scale, side: number, plot: { readonly to
 
 function roundUp(value: number): number {
   const magnitude = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * magnitude).find((step) => step >= value) ?? value;
+  return [1, 2, 4, 6, 8, 10].map((step) => step * magnitude).find((step) => step >= value) ?? value;
 }
 
 function scaleTexts(scale: Scale, top: number, y: (value: number) => number, x: number, anchor: string): SVGElement[] {

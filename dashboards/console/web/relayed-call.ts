@@ -8,6 +8,8 @@ export interface RelayedCall {
   readonly call: string;
   /** Payload bytes that both peers have received on their selected pairs, by the browser's own count; live. */
   bytesReceived(): Promise<bigint>;
+  /** Reports what there is, sooner than the SDK would by itself. */
+  report(): void;
   /** Puts other media in place of what a peer sends, without negotiation. */
   replace(participant: 'A' | 'B', media: MediaStream): Promise<void>;
   /** Reports what is left, then ends both connections. */
@@ -85,6 +87,9 @@ export function startRelayedCall(
     async bytesReceived() {
       const counts = await Promise.all([a, b].map(({ pc }) => pairBytes(pc)));
       return counts.reduce((sum, count) => sum + count, 0n);
+    },
+    report() {
+      for (const { observation } of [a, b]) void observation.flush();
     },
     async replace(participant, stream) {
       const peer = participant === 'A' ? a : b;

@@ -62,7 +62,7 @@ function connected(): void {
   showStatus(
     'live',
     'Connected through the relay.',
-    'The figures come from the reports of both peers, every few seconds.',
+    'The figures come from the reports of both peers, every two seconds.',
   );
 }
 
@@ -127,6 +127,7 @@ function follow(call: RelayedCall): () => void {
   const stopFigures = poll(
     FIGURES_MS,
     async () => {
+      call.report();
       const detail = await readCall(call.call);
       if (detail !== null) showCall(detail);
     },

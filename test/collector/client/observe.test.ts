@@ -48,6 +48,19 @@ describe('observe', () => {
     expect(pc.getStatsCalls).toBe(6);
   });
 
+  it('sends the first interval as soon as there is one, and counts five seconds from there', async () => {
+    const times: number[] = [];
+    browser.auto = (request) => {
+      times.push(browser.time);
+      request.answer(200);
+    };
+    const begun = browser.time;
+    start();
+    await browser.advance(15_000);
+    expect(times.map((time) => time - begun)).toEqual([2_500, 4_000, 9_000, 14_000]);
+    expect(reports().map(({ samples }) => samples.length)).toEqual([1, 2, 3, 3]);
+  });
+
   it('begins each batch with the last sample of the one before', async () => {
     browser.storeEverything();
     start();
