@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { bootstrapEnv, configSchema } from '../../cli/config.ts';
 import type { Config } from '../../cli/config.ts';
+import { createProgram } from '../../cli/program.ts';
 import { DEFAULT_MOUNT, renderDashboards } from '../../dashboards/artifacts.ts';
 import { CLICKHOUSE_PLUGIN, CLICKHOUSE_PLUGIN_VERSION } from '../../dashboards/grafana/clickhouse-query.ts';
 import { datasourceEnv } from '../../dashboards/grafana/provisioning.ts';
@@ -95,6 +96,12 @@ describe('docker-compose.yml', () => {
     const unpinned = services.map(([, { image }]) => image).filter((image) => !/:v?\d+\.\d+(\.\d+)+$/.test(image));
     expect(unpinned).toEqual([]);
     expect(new Set(ours.map(([, { image }]) => image))).toEqual(new Set([`turnpike:${manifest.version}`]));
+  });
+
+  it.each(ours)('runs %s as the command line takes it', (_, { command = [] }) => {
+    const program = createProgram(command);
+    for (const known of program.commands) known.exitOverride().action(() => undefined);
+    expect(() => program.parse(command, { from: 'user' })).not.toThrow();
   });
 
   it.each(ours)('gives %s an environment that the configuration accepts', (_, found) => {
