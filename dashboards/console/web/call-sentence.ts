@@ -10,7 +10,7 @@ import {
   formatSeconds,
   plural,
 } from './format.ts';
-import { stepOf, stepWords } from './quality.ts';
+import { mosStep, stepWords } from './quality.ts';
 
 export function callSentence(call: CallDetail): string {
   return [whatItIs(call), howItSounds(call), howItTravels(call), whatItMoved(call)]
@@ -39,7 +39,7 @@ function whatItIs(call: CallDetail): string {
 function howItSounds({ mos, mosP5, mosModel }: CallSummary): string {
   if (mos === null) return 'How it sounded was not measured.';
   const low = mosP5 === null ? '' : `; 5 % of the time below ${formatMos(mosP5)}`;
-  return `It sounds ${stepWords[stepOf('mos', mos)].toLowerCase()}: median MOS ${formatMos(mos)} by ${formatModel(mosModel)}${low}.`;
+  return `It sounds ${stepWords[mosStep(mos)].toLowerCase()}: median MOS ${formatMos(mos)} by ${formatModel(mosModel)}${low}.`;
 }
 
 function howItTravels({ lossRatio, jitterMs, rttMs, timeToFirstFrameMs, failed, connected }: CallSummary): string {

@@ -23,6 +23,8 @@ interface Plot {
 
 const inbound = ({ direction }: TimelinePoint) => direction === 'inbound';
 
+const milliseconds: Scale = { min: 0, max: 20, format: formatMs, tick: (value) => `${value} ms` };
+
 const plots: readonly Plot[] = [
   {
     title: 'MOS, what each participant hears',
@@ -41,12 +43,12 @@ const plots: readonly Plot[] = [
   },
   {
     title: 'Jitter',
-    scale: { min: 0, max: 20, format: formatMs },
+    scale: milliseconds,
     series: ({ streams }) => seriesOf(streams.filter(inbound), streamName, ({ jitterMs }) => jitterMs),
   },
   {
     title: 'Round trip',
-    scale: { min: 0, max: 20, format: formatMs },
+    scale: milliseconds,
     // browsers check the round trip every few seconds: an interval without a check is no gap
     series: ({ connections }) =>
       seriesOf(

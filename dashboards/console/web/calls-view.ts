@@ -17,7 +17,7 @@ import {
 } from './format.ts';
 import { drawMeter } from './meters.ts';
 import { monthFigures } from './month.ts';
-import { stepOf, stepWords } from './quality.ts';
+import { mosStep, stepWords } from './quality.ts';
 
 interface CallColumn {
   readonly name: string;
@@ -51,7 +51,7 @@ function state({ live, connected, failed }: CallSummary): Node {
 
 function mosCell(mos: number | null): Node | string {
   if (mos === null) return DASH;
-  const step = stepOf('mos', mos);
+  const step = mosStep(mos);
   return make('span', { class: 'step', 'data-step': step }, `${formatMos(mos)} ${stepWords[step]}`);
 }
 
@@ -98,7 +98,7 @@ function showTiles(calls: readonly CallSummary[]): void {
   const scores = scored.flatMap(({ mos }) => mos ?? []).sort((one, other) => one - other);
   const median = quantile(scores, 0.5);
   show('mos-median', formatMos(median));
-  const word = median === null ? 'No call was scored yet' : stepWords[stepOf('mos', median)];
+  const word = median === null ? 'No call was scored yet' : stepWords[mosStep(median)];
   const low = quantile(scores, 0.05);
   show('mos-note', low === null ? word : `${word} · lowest 5 % of calls at ${formatMos(low)}`);
   const now = live.reduce((sum, { relayedBytes }) => sum + BigInt(relayedBytes), 0n);

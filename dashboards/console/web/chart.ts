@@ -15,6 +15,8 @@ export interface Scale {
   /** The top of the scale rises with the data beyond this. */
   readonly max: number;
   readonly format: (value: number) => string;
+  /** For the numbers on the axis, where they are written otherwise. */
+  readonly tick?: (value: number) => string;
 }
 
 export interface ChartData {
@@ -103,7 +105,11 @@ function roundUp(value: number): number {
 function scaleTexts(scale: Scale, top: number, y: (value: number) => number, x: number, anchor: string): SVGElement[] {
   return [scale.min, (scale.min + top) / 2, top].map((value) =>
     // round values without their zeroes: `5 %`, not `5.0 %`
-    makeSvg('text', { x, y: y(value) + 3.5, 'text-anchor': anchor }, scale.format(value).replace(/\.0+(?!\d)/, '')),
+    makeSvg(
+      'text',
+      { x, y: y(value) + 3.5, 'text-anchor': anchor },
+      (scale.tick ?? scale.format)(value).replace(/\.0+(?!\d)/, ''),
+    ),
   );
 }
 

@@ -27,6 +27,7 @@ export function formatRatio(ratio: number | null): string {
 
 export function formatMs(milliseconds: number | null): string {
   if (milliseconds === null) return DASH;
+  if (milliseconds < 0.05) return `<${NBSP}1${NBSP}ms`; // browsers tell many of them to the millisecond
   return `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)}${NBSP}ms`;
 }
 

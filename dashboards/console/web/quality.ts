@@ -20,6 +20,9 @@ export function stepOf(measure: keyof typeof qualityScales, value: number): Qual
   return (better === 'more' ? RISING[passed] : RISING[RISING.length - 1 - passed]) ?? 'poor';
 }
 
+/** By the value as it is read, to one decimal: a MOS shown as 3.5 is good. */
+export const mosStep = (mos: number): QualityStep => stepOf('mos', Math.round(mos * 10) / 10);
+
 /** The worst of several steps; undefined when nothing was measured. */
 export function worst(steps: readonly (QualityStep | undefined)[]): QualityStep | undefined {
   const known = new Set(steps);

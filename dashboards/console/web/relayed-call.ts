@@ -8,8 +8,8 @@ export interface RelayedCall {
   readonly call: string;
   /** Payload bytes that both peers have received on their selected pairs, by the browser's own count; live. */
   bytesReceived(): Promise<bigint>;
-  /** Reports what there is, sooner than the SDK would by itself. */
-  report(): void;
+  /** Reports what there is, sooner than the SDK would by itself; resolves when it is stored, or has taken too long. */
+  report(): Promise<void>;
   /** Puts other media in place of what a peer sends, without negotiation. */
   replace(participant: 'A' | 'B', media: MediaStream): Promise<void>;
   /** Reports what is left, then ends both connections. */
@@ -35,8 +35,8 @@ interface Peer {
 
 /** From the offer to both connections up; browsers give up on a silent TURN server after about ten. */
 const PATIENCE_MS = 20_000;
-/** Hanging up waits no longer than this for the collector; what is unsent is retried behind it. */
-const LAST_REPORT_MS = 1_000;
+/** The page waits no longer than this for the collector; what is unsent is retried behind it. */
+const REPORT_MS = 1_000;
 const MAX_VIDEO_BITRATE = 800_000;
 
 /** Starts the call; what becomes of it is told through the events, a fault at most once. */
@@ -76,8 +76,10 @@ export function startRelayedCall(
   async function end(): Promise<void> {
     over = true;
     window.clearTimeout(patience);
-    const reported = Promise.all([a, b].map(({ observation }) => observation.stop()));
-    await Promise.race([reported, new Promise((resolve) => setTimeout(resolve, LAST_REPORT_MS))]);
+    await atMost(
+      REPORT_MS,
+      [a, b].map(({ observation }) => observation.stop()),
+    );
     for (const { pc } of [a, b]) pc.close();
   }
 
@@ -88,9 +90,11 @@ export function startRelayedCall(
       const counts = await Promise.all([a, b].map(({ pc }) => pairBytes(pc)));
       return counts.reduce((sum, count) => sum + count, 0n);
     },
-    report() {
-      for (const { observation } of [a, b]) void observation.flush();
-    },
+    report: () =>
+      atMost(
+        REPORT_MS,
+        [a, b].map(({ observation }) => observation.flush()),
+      ),
     async replace(participant, stream) {
       const peer = participant === 'A' ? a : b;
       for (const track of stream.getTracks()) {
@@ -102,6 +106,10 @@ export function startRelayedCall(
     },
     hangUp: end,
   };
+}
+
+async function atMost(milliseconds: number, reports: readonly Promise<boolean>[]): Promise<void> {
+  await Promise.race([Promise.all(reports), new Promise((resolve) => setTimeout(resolve, milliseconds))]);
 }
 
 function createPeer({ participant, iceServers, reporting }: TryPeer, call: string): Peer {

@@ -19,7 +19,7 @@ import { lastMinute, liveFigures } from './live-figures.ts';
 import type { EndFigures, LiveFigures } from './live-figures.ts';
 import { drawMeter, drawMosBar } from './meters.ts';
 import { monthFigures } from './month.ts';
-import { stepOf, stepWords } from './quality.ts';
+import { mosStep, stepWords } from './quality.ts';
 
 export type CallState = 'idle' | 'connecting' | 'live' | 'ended' | 'failed';
 
@@ -63,7 +63,7 @@ export function showCall(call: CallDetail): void {
 
 function showMos({ mos, mosModel }: LiveFigures): void {
   show('mos', formatMos(mos));
-  const step = mos === null ? undefined : stepOf('mos', mos);
+  const step = mos === null ? undefined : mosStep(mos);
   showStep(element('mos-word'), step, 'Not measured yet');
   drawMosBar(elementOf('mos-bar', SVGElement), mos);
   if (mos !== null) show('mos-model', `MOS of the worse direction, ${formatModel(mosModel)}`);

@@ -127,7 +127,7 @@ function follow(call: RelayedCall): () => void {
   const stopFigures = poll(
     FIGURES_MS,
     async () => {
-      call.report();
+      if (running === call) await call.report();
       const detail = await readCall(call.call);
       if (detail !== null) showCall(detail);
     },

@@ -4,7 +4,7 @@ import { callSentence } from '../../../../dashboards/console/web/call-sentence.t
 import { failureOf } from '../../../../dashboards/console/web/failure.ts';
 import { lastMinute, liveFigures } from '../../../../dashboards/console/web/live-figures.ts';
 import { monthFigures } from '../../../../dashboards/console/web/month.ts';
-import { stepOf, worst } from '../../../../dashboards/console/web/quality.ts';
+import { mosStep, stepOf, worst } from '../../../../dashboards/console/web/quality.ts';
 import { sampleCall } from '../sample-call.ts';
 import { sampleStatement } from '../sample-statement.ts';
 
@@ -90,6 +90,10 @@ describe('quality steps', () => {
     ['rttMs', 200, 'good'],
   ] as const)('puts %s %s at %s', (measure, value, step) => {
     expect(stepOf(measure, value)).toBe(step);
+  });
+
+  it('names a MOS by its value as read', () => {
+    expect([3.46, 3.44, 4.15].map(mosStep)).toEqual(['good', 'fair', 'excellent']);
   });
 
   it('takes the worst of several, and nothing of nothing', () => {

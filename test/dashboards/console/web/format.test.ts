@@ -40,6 +40,8 @@ describe('numbers for people', () => {
 
   it.each([
     [null, '–'],
+    [0, '< 1 ms'],
+    [0.4, '0.4 ms'],
     [2.44, '2.4 ms'],
     [203.4, '203 ms'],
   ])('writes %s milliseconds as %s', (value, text) => {
