@@ -156,7 +156,7 @@ describe('usage over any number of crashes', () => {
         what: fc.constantFrom('crash', 'crash before the write', 'crash between acknowledgement and settling'),
       }),
     },
-  ) as fc.Arbitrary<Step>;
+  );
 
   it('loses nothing that was written, and never says two things under one identity', async () => {
     await fc.assert(
