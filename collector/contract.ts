@@ -49,7 +49,11 @@ export const report = z.strictObject({
 });
 export type Report = z.output<typeof report>;
 
-/** 200 of POST /v1/stats: every row of the batch is stored. `serverTime` is Unix milliseconds at receipt, for the client's offset. */
+/**
+ * 200 of POST /v1/stats: every row of the batch is stored. `serverTime` is Unix milliseconds at receipt, for the client's
+ * offset; a batch without samples and events asks for nothing else. It also stands beside the error TP_COLLECTOR_CLOCK
+ * (times too far from now): nothing of that batch is stored, so it may be sent again with another offset.
+ */
 export interface ReportAnswer {
   readonly stored: { readonly streams: number; readonly connections: number; readonly events: number };
   readonly serverTime: number;

@@ -28,6 +28,10 @@ export const errorTable = {
   TP_COLLECTOR_STORE_MISSING: [500, 'The embedded store is not available here; give a server with --clickhouse URL.'],
   TP_COLLECTOR_STORE_START: [500, 'The embedded store did not start.'],
   TP_COLLECTOR_STORE_NEWER: [500, 'The tables were made by a newer version of Turnpike.'],
+  TP_COLLECTOR_CLOCK: [
+    400,
+    'Times of the report are too far from now; nothing of it was kept. Correct its offset by serverTime.',
+  ],
   TP_COLLECTOR_CALL: [404, 'There is no such call.'],
   TP_BILLING_PERIOD: [400, 'The period must be a month such as 2026-11.'],
   TP_BILLING_RATE_CARD: [404, 'There is no such rate card.'],
@@ -49,21 +53,31 @@ export interface ErrorBody {
   readonly error: { readonly code: ErrorCode; readonly message: string; readonly issues?: readonly Issue[] };
 }
 
+interface ErrorOptions {
+  readonly issues?: readonly Issue[];
+  readonly cause?: unknown;
+  /** Members of the answer beside `error`. */
+  readonly beside?: Readonly<Record<string, number>>;
+}
+
 /** An error with a stable code. `detail` replaces the table's sentence where something more exact is known. */
 export class TurnpikeError extends Error {
   readonly code: ErrorCode;
   readonly status: number;
   readonly issues: readonly Issue[];
-  constructor(code: ErrorCode, detail?: string, options: { issues?: readonly Issue[]; cause?: unknown } = {}) {
+  readonly beside: Readonly<Record<string, number>>;
+  constructor(code: ErrorCode, detail?: string, options: ErrorOptions = {}) {
     const [status, message] = errorTable[code];
     super(detail ?? message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'TurnpikeError';
     this.code = code;
     this.status = status;
     this.issues = options.issues ?? [];
+    this.beside = options.beside ?? {};
   }
   toBody(): ErrorBody {
     return {
+      ...this.beside,
       error: {
         code: this.code,
         message: this.message,

@@ -36,24 +36,37 @@ export function startObservation(
   const { signal } = listening;
   let finished = false;
   let samples = 0;
+  let asked = false;
   const report = guarded(options.onError);
   const connection = environment.newId();
-  const batcher = createBatcher(identityOf(connection, options, report));
   const offset = createClockOffset();
+  const batcher = createBatcher(identityOf(connection, options, report), () => offset.value());
   const transport = createTransport(environment, reporting, {
-    stored: (sentAt, answeredAt, serverTime) => offset.learn(sentAt, answeredAt, serverTime),
+    timed: (sentAt, answeredAt, serverTime) => offset.learn(sentAt, answeredAt, serverTime),
     dropped(batches) {
       record({ type: 'reports_dropped', value: String(batches) });
       report({ kind: 'dropped', message: `The buffer was full: ${batches} batch(es) of reports were dropped.` });
     },
     error: report,
     unauthorised: finish,
-    leaving: seal,
+    leaving: send,
   });
 
-  function seal(): void {
-    const batch = batcher.seal(offset.value());
+  function send(): void {
+    const batch = batcher.cut();
     if (batch !== undefined) transport.enqueue(batch);
+  }
+
+  /**
+   * Sends what there is, the very first time after an empty batch that brings back the time. Batches are sealed in their
+   * turn, so all of them have the offset, however wrong this clock is and however long the network is away.
+   */
+  function seal(): void {
+    if (batcher.pending && !asked) {
+      asked = true;
+      transport.enqueue(batcher.ask());
+    }
+    send();
   }
 
   function record(event: Happening): void {
@@ -87,9 +100,9 @@ export function startObservation(
   pc.addEventListener('connectionstatechange', () => void (pc.connectionState === 'connected' && sampler.sample()), {
     signal,
   });
-  // hidden: send what there is while the page still runs
+  // hidden: send what there is while the page still runs; it may not live to hear what time it is
   const { page } = environment;
-  page?.document.addEventListener('visibilitychange', () => void (page.hidden() && seal()), { signal });
+  page?.document.addEventListener('visibilitychange', () => void (page.hidden() && send()), { signal });
 
   let cancelBatch = environment.after(FIRST_BATCH_MS, nextBatch);
   function nextBatch(): void {

@@ -1,14 +1,15 @@
 /**
- * Carries sealed batches to the collector: in order, one at a time, retried unchanged until they are stored or refused,
- * in a buffer that is bounded, and past the end of the page where the browser allows it.
+ * Carries batches to the collector: in order, one at a time, retried unchanged until they are stored or refused, in a
+ * buffer that is bounded, and past the end of the page where the browser allows it.
  */
+import type { ErrorBody, ErrorCode } from '../../kernel/errors.ts';
 import type { ReportAnswer } from '../contract.ts';
 import type { Reporting, ReportingError } from './api.ts';
-import type { SealedBatch } from './batch.ts';
+import type { Batch } from './batch.ts';
 import type { Environment } from './environment.ts';
 
 export interface Transport {
-  enqueue(batch: SealedBatch): void;
+  enqueue(batch: Batch): void;
   /** True once the buffer is empty, false when the attempt under way fails and the rest waits for its retry. Never rejects. */
   drained(): Promise<boolean>;
   /** No more will be enqueued: retries end after a while. */
@@ -16,8 +17,8 @@ export interface Transport {
 }
 
 export interface TransportEvents {
-  /** Times of one stored batch, Unix milliseconds: ours at sending and answering, the collector's at receipt. */
-  readonly stored: (sentAt: number, answeredAt: number, serverTime: number) => void;
+  /** Times of one answer, Unix milliseconds: ours at sending and answering, the collector's at receipt. */
+  readonly timed: (sentAt: number, answeredAt: number, serverTime: number) => void;
   /** The buffer was full; so many batches were forgotten. */
   readonly dropped: (batches: number) => void;
   readonly error: (error: ReportingError) => void;
@@ -30,7 +31,17 @@ export interface TransportEvents {
 type Outcome =
   | { readonly kind: 'stored' }
   | { readonly kind: 'retry'; readonly afterMs: number | undefined }
-  | { readonly kind: 'refused'; readonly status: number; readonly code: string | undefined; readonly message: string };
+  | {
+      readonly kind: 'refused';
+      readonly status: number;
+      readonly code: ErrorCode | undefined;
+      readonly message: string;
+    };
+
+/** What may be in an answer; a proxy in between may answer anything. */
+interface Answer extends Partial<Pick<ReportAnswer, 'serverTime'>> {
+  readonly error?: Partial<ErrorBody['error']>;
+}
 
 export const MAX_BATCHES = 60;
 export const MAX_BYTES = 2_000_000;
@@ -41,11 +52,15 @@ const MAX_DELAY_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 300_000;
 const TIMEOUT_MS = 15_000;
 const ATTEMPTS_AFTER_CLOSE = 10;
+/** How often one batch is sealed anew with what was learnt from its refusal. */
+const MAX_RESEALS = 2;
+const MISTIMED: ErrorCode = 'TP_COLLECTOR_CLOCK';
 
 export function createTransport(environment: Environment, reporting: Reporting, on: TransportEvents): Transport {
-  const queue: SealedBatch[] = [];
-  let sending: SealedBatch | undefined;
+  const queue: Batch[] = [];
+  let sending: Batch | undefined;
   let failures = 0;
+  let reseals = 0;
   let closed = false;
   let cancelRetry: (() => void) | undefined;
   let waiters: ((empty: boolean) => void)[] = [];
@@ -57,7 +72,7 @@ export function createTransport(environment: Environment, reporting: Reporting, 
     on.leaving();
     let budget = HAND_OVER_BYTES;
     for (const batch of queue) {
-      if (batch.bytes > budget) continue;
+      if (batch.empty || batch.bytes > budget) continue;
       budget -= batch.bytes;
       handOver(environment, reporting, batch);
     }
@@ -83,6 +98,13 @@ export function createTransport(environment: Environment, reporting: Reporting, 
         break;
       }
       failures = 0;
+      // The refusal brought the time: sealed anew, the batch and all behind it have the right offset.
+      if (outcome.kind === 'refused' && outcome.code === MISTIMED && reseals < MAX_RESEALS) {
+        reseals += 1;
+        next.unseal();
+        continue;
+      }
+      reseals = 0;
       queue.shift();
       if (outcome.kind === 'refused') refuse(outcome);
     }
@@ -105,7 +127,7 @@ export function createTransport(environment: Environment, reporting: Reporting, 
     on.unauthorised();
   }
 
-  async function attempt(batch: SealedBatch): Promise<Outcome> {
+  async function attempt(batch: Batch): Promise<Outcome> {
     const abort = new AbortController();
     const cancelTimeout = environment.after(TIMEOUT_MS, () => abort.abort());
     const sentAt = environment.now();
@@ -116,12 +138,9 @@ export function createTransport(environment: Environment, reporting: Reporting, 
         signal: abort.signal,
       });
       const answeredAt = environment.now();
-      const outcome = await judge(response, answeredAt);
-      if (outcome.kind === 'stored') {
-        const answer = (await response.json().catch(() => undefined)) as Partial<ReportAnswer> | undefined;
-        if (typeof answer?.serverTime === 'number') on.stored(sentAt, answeredAt, answer.serverTime);
-      }
-      return outcome;
+      const answer = (await response.json().catch(() => undefined)) as Answer | undefined;
+      if (typeof answer?.serverTime === 'number') on.timed(sentAt, answeredAt, answer.serverTime);
+      return judge(response, answer, answeredAt);
     } catch {
       return { kind: 'retry', afterMs: undefined }; // no network, or no answer in time
     } finally {
@@ -160,10 +179,10 @@ export function createTransport(environment: Environment, reporting: Reporting, 
   };
 }
 
-function jsonRequest(batch: SealedBatch, token: string, keepalive: boolean): RequestInit {
+function jsonRequest(batch: Batch, token: string, keepalive: boolean): RequestInit {
   return {
     method: 'POST',
-    body: batch.body,
+    body: batch.body(),
     headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
     credentials: 'omit',
     cache: 'no-store',
@@ -172,10 +191,10 @@ function jsonRequest(batch: SealedBatch, token: string, keepalive: boolean): Req
 }
 
 /** Across origins JSON needs a preflight, which may not outlive the page; a text/plain beacon needs none. */
-function handOver(environment: Environment, reporting: Reporting, batch: SealedBatch): void {
+function handOver(environment: Environment, reporting: Reporting, batch: Batch): void {
   const byBeacon = () => {
     const joint = reporting.url.includes('?') ? '&' : '?';
-    return environment.beacon(`${reporting.url}${joint}token=${encodeURIComponent(reporting.token)}`, batch.body);
+    return environment.beacon(`${reporting.url}${joint}token=${encodeURIComponent(reporting.token)}`, batch.body());
   };
   const byFetch = () => {
     if (!environment.keepalive) return false;
@@ -186,14 +205,13 @@ function handOver(environment: Environment, reporting: Reporting, batch: SealedB
   else void (byFetch() || byBeacon());
 }
 
-async function judge(response: Response, now: number): Promise<Outcome> {
+function judge(response: Response, answer: Answer | undefined, now: number): Outcome {
   if (response.ok) return { kind: 'stored' };
   const { status } = response;
   if (status >= 500 || status === 429 || status === 408) {
     return { kind: 'retry', afterMs: retryAfter(response.headers.get('retry-after'), now) };
   }
-  const answer: unknown = await response.json().catch(() => undefined);
-  const { code, message } = (answer as { error?: { code?: string; message?: string } } | undefined)?.error ?? {};
+  const { code, message } = answer?.error ?? {};
   return { kind: 'refused', status, code, message: message ?? `The collector answered ${status}.` };
 }
 

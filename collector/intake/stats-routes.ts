@@ -96,11 +96,20 @@ function claimsOf({ principal }: FastifyRequest): ReportClaims {
 /** Checks shape and times; all faults together, as far as anybody would read them. */
 function readReport(body: unknown, now: number): Report {
   const parsed = report.safeParse(body);
-  const issues: Issue[] = parsed.success ? timeIssues(parsed.data, now) : issuesOf(parsed.error);
-  if (parsed.success && issues.length === 0) return parsed.data;
-  const shown = issues.slice(0, MAX_ISSUES);
-  if (issues.length > MAX_ISSUES) shown.push({ path: '', message: `and ${issues.length - MAX_ISSUES} more` });
-  throw new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues: shown });
+  if (!parsed.success) {
+    throw new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues: shown(issuesOf(parsed.error)) });
+  }
+  const issues = timeIssues(parsed.data, now);
+  if (issues.length === 0) return parsed.data;
+  // A client whose clock is far off cannot learn its offset from acknowledgements: it would never get one.
+  const beside = { serverTime: now } satisfies Partial<ReportAnswer>;
+  throw new TurnpikeError('TP_COLLECTOR_CLOCK', undefined, { issues: shown(issues), beside });
+}
+
+function shown(issues: readonly Issue[]): Issue[] {
+  const first = issues.slice(0, MAX_ISSUES);
+  if (issues.length > MAX_ISSUES) first.push({ path: '', message: `and ${issues.length - MAX_ISSUES} more` });
+  return first;
 }
 
 /** The token's ids override the report's. A call that nobody named is a call of this one connection. */

@@ -35,7 +35,7 @@ export interface AcknowledgedReport {
   readonly events: number;
 }
 
-/** Collects, from now on, every report of the page that was answered with 2xx. */
+/** Collects, from now on, every report of the page that says anything and that was answered with 2xx. */
 export function acknowledgedReports(page: Page): AcknowledgedReport[] {
   const acknowledged: AcknowledgedReport[] = [];
   page.on('response', (response) => {
@@ -47,6 +47,7 @@ export function acknowledgedReports(page: Page): AcknowledgedReport[] {
       samples: unknown[];
       events: unknown[];
     };
+    if (body.samples.length + body.events.length === 0) return; // only asks for the time
     acknowledged.push({
       connection: body.connection,
       seq: body.seq,

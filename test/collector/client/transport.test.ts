@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ReportingError } from '../../../collector/client/api.ts';
-import type { SealedBatch } from '../../../collector/client/batch.ts';
+import type { Batch } from '../../../collector/client/batch.ts';
 import { createTransport, MAX_BATCHES, MAX_BYTES } from '../../../collector/client/transport.ts';
 import type { Transport } from '../../../collector/client/transport.ts';
 import { FakeBrowser, reporting, settled } from './fake-browser.ts';
@@ -9,11 +9,16 @@ let browser: FakeBrowser;
 let transport: Transport;
 let errors: ReportingError[];
 let dropped: number[];
-let stored: number[][];
+let timed: number[][];
 let unauthorised: number;
 let leaving: () => void;
 
-const batch = (seq: number, bytes = 1_000): SealedBatch => ({ seq, body: `{"seq":${seq}}`, bytes });
+/** Each sealing of a batch that is sealed anew says so in its text. */
+function batch(seq: number, bytes = 1_000): Batch {
+  let again = '';
+  const unseal = () => void (again += ',"again":true');
+  return { seq, bytes, empty: false, body: () => `{"seq":${seq}${again}}`, unseal };
+}
 const bodies = () => browser.requests.map(({ body }) => body);
 const request = (index: number) => browser.requests[index]!;
 
@@ -21,11 +26,11 @@ beforeEach(() => {
   browser = new FakeBrowser();
   errors = [];
   dropped = [];
-  stored = [];
+  timed = [];
   unauthorised = 0;
   leaving = () => undefined;
   transport = createTransport(browser, reporting, {
-    stored: (...times) => stored.push(times),
+    timed: (...times) => timed.push(times),
     dropped: (batches) => dropped.push(batches),
     error: (error) => errors.push(error),
     unauthorised: () => (unauthorised += 1),
@@ -55,7 +60,7 @@ describe('the transport', () => {
     browser.time += 80;
     request(0).answer(200, { serverTime: 123 });
     await settled();
-    expect(stored).toEqual([[sentAt, sentAt + 80, 123]]);
+    expect(timed).toEqual([[sentAt, sentAt + 80, 123]]);
   });
 
   it.each([[500], [502], [503], [429], [408]])('sends the same bytes again after a %i', async (status) => {
@@ -119,6 +124,24 @@ describe('the transport', () => {
     ]);
     expect(bodies()).toEqual(['{"seq":0}', '{"seq":1}']);
     expect(unauthorised).toBe(0);
+  });
+
+  it('seals a batch anew, twice at most, when it is refused for its times, and learns the time from the refusal', async () => {
+    transport.enqueue(batch(0));
+    transport.enqueue(batch(1));
+    const mistimed = { error: { code: 'TP_COLLECTOR_CLOCK', message: 'Too far.' }, serverTime: 7 };
+    for (const index of [0, 1, 2]) {
+      request(index).answer(400, mistimed);
+      await settled();
+    }
+    expect(bodies()).toEqual([
+      '{"seq":0}',
+      '{"seq":0,"again":true}',
+      '{"seq":0,"again":true,"again":true}',
+      '{"seq":1}',
+    ]);
+    expect(timed).toEqual(Array.from({ length: 3 }, () => [browser.time, browser.time, 7]));
+    expect(errors).toEqual([{ kind: 'refused', status: 400, code: 'TP_COLLECTOR_CLOCK', message: 'Too far.' }]);
   });
 
   it.each([[401], [403]])('sends nothing more once the token is refused with %i', async (status) => {
@@ -189,6 +212,13 @@ describe('the end of the page', () => {
       '{"seq":2}',
     ]);
     expect(browser.beacons).toEqual([]);
+  });
+
+  it('does not hand over a batch that only asks for the time', () => {
+    transport.enqueue({ ...batch(0), empty: true });
+    transport.enqueue(batch(1));
+    leave();
+    expect(browser.requests.filter(({ keepalive }) => keepalive).map(({ body }) => body)).toEqual(['{"seq":1}']);
   });
 
   it('sends a beacon with the token in the query where fetch cannot outlive the page', async () => {

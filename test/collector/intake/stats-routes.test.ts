@@ -100,6 +100,12 @@ describe('POST /v1/stats', () => {
     expect(answer.headers['access-control-allow-origin']).toBe('https://demo.example');
   });
 
+  it('tells the time to a client that has nothing to report yet', async () => {
+    const answer = await post(body({ offset: null, samples: [], events: [] }));
+    expect(answer.json()).toEqual({ stored: { streams: 0, connections: 0, events: 0 }, serverTime: START });
+    expect(writer.inserts).toEqual([]);
+  });
+
   it('has not stored what it did not acknowledge, and says that it may be tried again', async () => {
     writer.fault = (table) =>
       table === 'call_events' ? new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE') : undefined;
@@ -185,7 +191,12 @@ describe('POST /v1/stats', () => {
     it('a report of another time, saying what time it is', async () => {
       const answer = await post(body({ offset: offset + 7_200_000 }), { headers: { origin: 'https://demo.example' } });
       expect(answer.statusCode).toBe(400);
-      const { error } = answer.json<{ error: { issues: { path: string; message: string }[] } }>();
+      const { error, serverTime } = answer.json<{
+        error: { code: string; issues: { path: string; message: string }[] };
+        serverTime: number;
+      }>();
+      expect([error.code, serverTime]).toEqual(['TP_COLLECTOR_CLOCK', START]);
+      expect(writer.inserts).toEqual([]);
       expect(error.issues.at(-1)).toEqual({
         path: 'events.0.t',
         message: expect.stringContaining('2026-11-20T18:00:00.000Z') as string,
