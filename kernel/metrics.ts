@@ -89,8 +89,8 @@ export const metricTable = {
   },
   turnpike_quality_mos: {
     kind: 'histogram',
-    help: 'MOS of inbound audio intervals.',
-    labels: [],
+    help: 'MOS of inbound audio intervals, by the model that scored them.',
+    labels: ['model'],
     buckets: [1, 1.5, 2, 2.5, 3, 3.25, 3.5, 3.75, 4, 4.2, 4.4, 4.5],
   },
   turnpike_quality_loss_ratio: {

@@ -28,8 +28,8 @@ export class QualityMetrics {
 
   #observeInbound(row: Row): void {
     const media = String(row['kind']);
-    const { packets, packets_lost: lost, jitter_ms: jitter, mos } = row;
-    if (typeof mos === 'number') this.#metrics.histogram('turnpike_quality_mos').observe(mos);
+    const { packets, packets_lost: lost, jitter_ms: jitter, mos, mos_model: model } = row;
+    if (typeof mos === 'number') this.#metrics.histogram('turnpike_quality_mos').observe({ model: String(model) }, mos);
     if (typeof jitter === 'number') {
       this.#metrics.histogram('turnpike_quality_jitter_seconds').observe({ media }, jitter / 1_000);
     }
