@@ -1,4 +1,5 @@
 /** Rows of connection_intervals: the candidate pair in use between two samples. */
+import type { RtcStats } from '../contract.ts';
 import { blankRow } from './blank-row.ts';
 import type { Leading, Values } from './blank-row.ts';
 import { pairCounters, words } from './members.ts';
@@ -76,8 +77,8 @@ function rtcpRoundTrip(sample: Sample): number | null {
 
 function route(sample: Sample): Values {
   const { localCandidate: local, remoteCandidate: remote } = sample;
-  const turn = local?.['candidateType'] === 'relay' ? turnServer(text(local, 'url')) : undefined;
-  const relayed = local?.['candidateType'] === 'relay';
+  const relayed = isRelayed(local);
+  const turn = relayed ? turnServer(text(local, 'url')) : undefined;
   return {
     local_candidate_type: word(local, 'candidateType', words.candidateType),
     remote_candidate_type: word(remote, 'candidateType', words.candidateType),
@@ -89,6 +90,16 @@ function route(sample: Sample): Values {
     ice_state: word(sample.transport, 'iceState', words.iceState),
     pair_state: word(sample.pair, 'state', words.pairState),
   };
+}
+
+/**
+ * Whether the local candidate sends through a TURN server. A relay whose address is rewritten on its way to the peer makes
+ * the candidate peer-reflexive with the relay as its base (RFC 8445 §7.2.5.3.1); Chromium then says `prflx`, and gives it
+ * `relayProtocol`, which only candidates of a relay have (webrtc-stats, RTCIceCandidateStats).
+ */
+function isRelayed(local: RtcStats | undefined): boolean {
+  const type = local?.['candidateType'];
+  return type === 'relay' || (type === 'prflx' && word(local, 'relayProtocol', words.relayProtocol) !== null);
 }
 
 /** A TURN URI (RFC 7065): `turn:host:port?transport=tcp`, `turns:[2001:db8::1]`. */

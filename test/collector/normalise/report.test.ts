@@ -269,6 +269,19 @@ describe('the relay in use', () => {
     });
   });
 
+  it('is there for a peer-reflexive address that was learnt over the relay, as Chromium reports it', () => {
+    const local = { candidateType: 'prflx', relayProtocol: 'udp', url: 'turn:r.example:3478?transport=udp' };
+    expect(using(local)).toMatchObject({
+      local_candidate_type: 'prflx',
+      relay_protocol: 'udp',
+      relay_host: 'r.example',
+    });
+    expect(using({ candidateType: 'prflx', url: 'turn:r.example' })).toMatchObject({
+      relay_protocol: null,
+      relay_host: null,
+    });
+  });
+
   it('is none when the candidate is not relayed or the address is none', () => {
     expect(using({ candidateType: 'srflx', url: 'stun:r.example', relayProtocol: 'udp' })).toMatchObject({
       relay_protocol: null,
