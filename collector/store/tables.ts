@@ -228,17 +228,21 @@ export const tables = {
 export type TableName = keyof typeof tables;
 export const tableNames = Object.keys(tables) as TableName[];
 
+/** A difference of UInt64 is an Int64 to ClickHouse; the same 64 bits as a UInt64 are it, up to the last byte. */
+const gained = (counter: string, name: string) =>
+  `  toUInt64(greatest(${counter}, max(${counter}) OVER earlier) - max(${counter}) OVER earlier) AS ${name}`;
+
 /** Views: queries with a name. `{database}` is filled in by the migration. */
 export const views = {
   egress: {
     comment:
-      'Differences between successive readings: what was carried in each window. Sums over any set of windows are exact.',
+      'What each reading adds to the highest one before it: what was carried in each window, never less than 0. A counter that falls adds nothing until it is above its highest again. Sums over any period are exactly what its statement counts.',
     sql: `SELECT app_id, meter, source, server_id, boot_id, object_id, peer_class, seq, window_end, key_id, custom_id, call_id, participant_id, transport,
-  client_tx_bytes - lagInFrame(client_tx_bytes, 1, 0) OVER readings AS egress_bytes,
-  client_tx_packets - lagInFrame(client_tx_packets, 1, 0) OVER readings AS egress_packets,
-  client_rx_bytes - lagInFrame(client_rx_bytes, 1, 0) OVER readings AS ingress_bytes
+${gained('client_tx_bytes', 'egress_bytes')},
+${gained('client_tx_packets', 'egress_packets')},
+${gained('client_rx_bytes', 'ingress_bytes')}
 FROM {database}.egress_samples FINAL
-WINDOW readings AS (PARTITION BY app_id, server_id, boot_id, object_id, peer_class ORDER BY seq ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)`,
+WINDOW earlier AS (PARTITION BY app_id, server_id, boot_id, object_id, peer_class ORDER BY window_end, seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)`,
   },
 } as const;
 

@@ -171,6 +171,21 @@ export function storeConformance(name: string, open: () => Promise<Store>): void
       ]);
     });
 
+    it('answers in the view egress what a reading adds to the highest before it: never less than 0, to the last byte', async () => {
+      const most = 2n ** 64n - 1n;
+      const totals = [900n, 100n, 850n, 1_000n, 40n, most];
+      const at = (seq: number) => 1_763_600_000_000 + seq * 1_000;
+      const readings = totals.map((total, seq) =>
+        egressRow({ object_id: 'falling', seq, window_end: at(seq), client_tx_bytes: total }),
+      );
+      await store.insert('egress_samples', readings.toReversed());
+      const rows = await store.select(
+        z.object({ bytes: z.string() }),
+        `SELECT egress_bytes AS bytes FROM egress WHERE object_id = 'falling' ORDER BY seq`,
+      );
+      expect(rows.map(({ bytes }) => BigInt(bytes))).toEqual([900n, 0n, 0n, 100n, 0n, most - 1_000n]);
+    });
+
     it('says that it is there', async () => {
       expect(await store.ping()).toBe(true);
     });
