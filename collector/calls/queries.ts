@@ -27,6 +27,14 @@ const ofPage = (
     AND toUnixTimestamp64Milli(${column}) >= {starts:Array(Int64)}[indexOf({names:Array(String)}, concat(app_id, '/', call_id))]`;
 const FINAL = 'SETTINGS do_not_merge_across_partitions_select_final = 1';
 
+/**
+ * When each object last carried something: the first reading of its highest total. An allocation whose client went without
+ * a word is read until it expires, ten minutes later, and a call does not last as long as that.
+ */
+const lastCarriedSql = `SELECT app_id, call_id, argMax(window_end, (client_tx_bytes + client_rx_bytes, -toUnixTimestamp64Milli(window_end))) AS seen
+  FROM egress_samples WHERE ${since('window_end')} AND ${ofApp}
+  GROUP BY app_id, call_id, server_id, boot_id, object_id, peer_class`;
+
 /** Newest calls: `from` bounds the search, `before` pages through it, `after` asks for live ones only. Unix milliseconds. */
 export const pageSql = `SELECT app_id, call_id, max(seen) AS last_seen
 FROM (
@@ -36,7 +44,7 @@ FROM (
   UNION ALL
   SELECT app_id, call_id, max(ts) AS seen FROM call_events WHERE ${since('ts')} AND ${ofApp} GROUP BY app_id, call_id
   UNION ALL
-  SELECT app_id, call_id, max(window_end) AS seen FROM egress_samples WHERE ${since('window_end')} AND ${ofApp} GROUP BY app_id, call_id
+  ${lastCarriedSql}
 )
 GROUP BY app_id, call_id
 HAVING last_seen < fromUnixTimestamp64Milli({before:Int64}, 'UTC') AND last_seen >= fromUnixTimestamp64Milli({after:Int64}, 'UTC')
@@ -45,7 +53,7 @@ LIMIT {limit:UInt32}`;
 export const pageRow = z.object({ ...key, last_seen: point });
 
 /** Inbound media: loss over all packets, the middle of the jitter, and what the newest interval of each live stream received. */
-export const mediaSql = `SELECT app_id, call_id, min(first) AS started, max(last) AS ended,
+export const mediaSql = `SELECT app_id, call_id, min(first) AS started,
   sum(gone) / nullIf(sum(gone) + sum(arrived), 0) AS loss,
   toFloat64(quantileTDigestMerge(0.5)(jitters)) AS jitter,
   sumIf(newest_bps, last >= call_last - INTERVAL 20 SECOND) AS bitrate
@@ -63,7 +71,6 @@ GROUP BY app_id, call_id ${FINAL}`;
 export const mediaRow = z.object({
   ...key,
   started: point,
-  ended: point,
   loss: figure,
   jitter: figure,
   bitrate: figure,
@@ -78,17 +85,17 @@ ORDER BY app_id, call_id, intervals DESC, model
 LIMIT 1 BY app_id, call_id ${FINAL}`;
 export const mosRow = z.object({ ...key, model: z.string().nullable(), median: z.number(), p5: z.number() });
 
-export const roundTripSql = `SELECT app_id, call_id, min(ts) AS started, max(ts) AS ended,
+export const roundTripSql = `SELECT app_id, call_id, min(ts) AS started,
   if(count(rtt_ms) = 0, NULL, toFloat64(quantileTDigest(0.5)(toFloat32(rtt_ms)))) AS rtt
 FROM connection_intervals FINAL WHERE ${ofPage('ts')}
 GROUP BY app_id, call_id ${FINAL}`;
-export const roundTripRow = z.object({ ...key, started: point, ended: point, rtt: figure });
+export const roundTripRow = z.object({ ...key, started: point, rtt: figure });
 
 /** A connection has failed when it never connected and its set-up failed, or it ended. */
-export const setupSql = `SELECT app_id, call_id, min(first) AS started, max(last) AS ended,
+export const setupSql = `SELECT app_id, call_id, min(first) AS started,
   countIf(reached) AS connected, countIf(NOT reached AND gone) AS failed, quantileExactIf(0.5)(assumeNotNull(first_frame), first_frame IS NOT NULL) AS middle_frame, if(count(first_frame) = 0, NULL, middle_frame) AS first_frame_ms
 FROM (
-  SELECT app_id, call_id, connection_id, min(ts) AS first, max(ts) AS last,
+  SELECT app_id, call_id, connection_id, min(ts) AS first,
     countIf(type IN ('setup', 'connection_state') AND value = 'connected') > 0 AS reached,
     countIf((type = 'setup' AND value = 'failed') OR (type = 'connection_state' AND value IN ('failed', 'closed'))) > 0 AS gone,
     toFloat64(minIf(value_ms, type = 'first_frame')) AS first_frame
@@ -99,7 +106,6 @@ GROUP BY app_id, call_id ${FINAL}`;
 export const setupRow = z.object({
   ...key,
   started: point,
-  ended: point,
   connected: z.coerce.number(),
   failed: z.coerce.number(),
   first_frame_ms: figure,
@@ -119,12 +125,12 @@ GROUP BY app_id, call_id`;
 export const participantsRow = z.object({ ...key, named: z.coerce.number(), connections: z.coerce.number() });
 
 /** Bytes sent to the call's clients: the highest reading of each object and peer class. */
-export const carriedSql = `SELECT app_id, call_id, min(first) AS started, max(last) AS ended,
+export const carriedSql = `SELECT app_id, call_id, min(first) AS started,
   sumIf(bytes, meter = 'turn') AS relayed, sumIf(bytes, meter = 'sfu') AS sfu
 FROM (
-  SELECT app_id, call_id, meter, min(window_end) AS first, max(window_end) AS last, max(client_tx_bytes) AS bytes
+  SELECT app_id, call_id, meter, min(window_end) AS first, max(client_tx_bytes) AS bytes
   FROM egress_samples WHERE ${ofPage('window_end')}
   GROUP BY app_id, call_id, meter, server_id, boot_id, object_id, peer_class
 )
 GROUP BY app_id, call_id`;
-export const carriedRow = z.object({ ...key, started: point, ended: point, relayed: z.string(), sfu: z.string() });
+export const carriedRow = z.object({ ...key, started: point, relayed: z.string(), sfu: z.string() });

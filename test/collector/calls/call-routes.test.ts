@@ -30,6 +30,7 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     await mixedModels();
     await longCall();
     await dailyCall();
+    await leftCall();
   });
 
   /** Both peers of a recorded call, the last sample five seconds ago; stored twice, as retries are. */
@@ -57,12 +58,14 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     await store.insert('call_events', rows.call_events);
     const reading = (change: Record<string, Row[string]>) =>
       egressRow({ app_id: 'demo', call_id: 'recorded', participant_id: 'a', window_end: NOW - 10 * second, ...change });
+    const sfu = { object_id: 'sfu', meter: 'sfu', source: 'janus', peer_class: 'none' };
     await store.insert('egress_samples', [
       reading({ seq: 1, client_tx_bytes: 2n ** 60n }),
       reading({ seq: 2, client_tx_bytes: 2n ** 60n + 1n, window_end: NOW - 6 * second }),
       reading({ seq: 2, client_tx_bytes: 10n, peer_class: 'control' }),
       reading({ object_id: 'allocation-2', client_tx_bytes: 5n, custom_id: 'acme' }),
-      reading({ object_id: 'sfu', meter: 'sfu', source: 'janus', peer_class: 'none', client_tx_bytes: 77n }),
+      reading({ ...sfu, client_tx_bytes: 70n }),
+      reading({ ...sfu, boot_id: 'boot-2', client_tx_bytes: 7n }),
     ]);
   }
 
@@ -134,6 +137,15 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     );
   }
 
+  /** A closed tab: its allocation is read every ten seconds until it expires, and carries nothing more. */
+  async function leftCall(): Promise<void> {
+    const totals = [100n, 500n, ...Array<bigint>(58).fill(500n)];
+    const readings = totals.map((client_tx_bytes, seq) =>
+      egressRow({ app_id: 'idle', call_id: 'left', seq, client_tx_bytes, window_end: NOW - (600 - seq * 10) * second }),
+    );
+    await store.insert('egress_samples', readings);
+  }
+
   const get = async (url: string, token = 'operator-token') => {
     const answer = await http.inject({ url, headers: { authorization: `Bearer ${token}` } });
     expect(answer.statusCode).toBeLessThan(500);
@@ -147,6 +159,7 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     const calls = await list();
     expect(calls.map(({ app, call }) => `${app}/${call}`)).toEqual([
       'demo/recorded',
+      'idle/left',
       'daily/standup',
       'demo/relayed',
       'shop/recorded',
@@ -181,6 +194,11 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     );
     expect(bitrate).toBe(Math.round(rows[0]?.bps ?? 0));
     expect(bitrate).toBeGreaterThan(500_000);
+  });
+
+  it('end with their last byte, however long their allocations are still read', async () => {
+    const left = { startedAt: '2026-11-20T17:50:00.000Z', lastSeenAt: '2026-11-20T17:50:10.000Z' };
+    expect((await list('?app=idle'))[0]).toMatchObject({ ...left, live: false, relayedBytes: '500' });
   });
 
   it('have nothing where nothing was reported', async () => {
@@ -329,6 +347,7 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
         usage: [
           { app: 'demo', key: 'recorded', turnBytes: String(2n ** 60n + 16n), sfuBytes: '77' },
           { app: 'demo', key: 'relayed', turnBytes: '1000', sfuBytes: '0' },
+          { app: 'idle', key: 'left', turnBytes: '500', sfuBytes: '0' },
           { app: 'shop', key: 'recorded', turnBytes: '3', sfuBytes: '0' },
           { app: 'shop', key: 'shops', turnBytes: '9', sfuBytes: '0' },
         ],
@@ -348,6 +367,20 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
       const [after] = (await usage(`from=${cut}&to=2026-11-21T00:00:00Z&app=demo`)).usage;
       expect(after).toEqual({ app: 'demo', key: '', turnBytes: '1', sfuBytes: '0' });
       expect(before?.turnBytes).toBe(String(2n ** 60n + 15n));
+    });
+
+    it('gives a reading at the cut to the span that ends there', async () => {
+      const cut = new Date(NOW - 6 * second).toISOString();
+      const [before] = (await usage(`from=2026-11-20T17:30:00Z&to=${cut}&app=demo`)).usage;
+      expect(before?.turnBytes).toBe(String(2n ** 60n + 16n));
+      expect((await usage(`from=${cut}&to=2026-11-21T00:00:00Z&app=demo`)).usage).toEqual([]);
+    });
+
+    it('names nobody who was not metered in the span', async () => {
+      const cut = new Date(NOW - 8 * second).toISOString();
+      expect((await usage(`from=${cut}&to=2026-11-21T00:00:00Z&app=demo&group=call`)).usage).toEqual([
+        { app: 'demo', key: 'recorded', turnBytes: '1', sfuBytes: '0' },
+      ]);
     });
 
     it('refuses a span that ends before it begins, and another app’s', async () => {
