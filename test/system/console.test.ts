@@ -95,6 +95,28 @@ describe.skipIf(!hasChromium)(`the console in Chromium (${chromiumMissing})`, ()
     expect(await text('#alerts-list li')).toContain('Loss is 12 %, above 5 %.');
   });
 
+  it('never shows live calls that carried more than the month did', async () => {
+    server.world.statement = sampleStatement(1_000_000n, 0n);
+    await page.goto(server.url);
+    await expect.poll(() => text('#relayed-month')).toBe('1.00 MB');
+    await page.waitForSelector('#calls-empty:visible');
+    server.world.statement = sampleStatement(9_000_000n, 0n);
+    server.world.calls = [{ ...sampleCall({ end: Date.now(), live: true }), relayedBytes: '8000000' }];
+    await page.waitForSelector('#calls-body tr');
+    expect(await text('#relayed-note')).toBe('8.00 MB in calls that are live');
+    expect(await text('#relayed-month')).toBe('9.00 MB');
+  });
+
+  it('marks a call that never came about, and says that nothing of it was measured', async () => {
+    const call = { ...sampleCall({ call: 'lost', end: Date.now(), seconds: 0 }), streams: [], connections: [] };
+    server.world.calls = [{ ...call, connected: 0, failed: 2 }];
+    await page.goto(server.url);
+    expect(await page.textContent('#calls-body .state.failed')).toBe('Failed');
+    await page.click('#calls-body a');
+    await page.waitForSelector('#call-charts svg[role=img]');
+    expect(await text('#call-charts .legend')).toBe('Nothing was measured.');
+  });
+
   it('opens a call by keyboard: a sentence, plots that say their values, events', async () => {
     server.world.calls = [sampleCall({ call: 'stand up/1', end: Date.now(), loss: 0.05 })];
     await page.goto(server.url);

@@ -13,6 +13,7 @@ import {
   formatMs,
   formatRatio,
   formatSeconds,
+  formatTook,
 } from './format.ts';
 
 interface Plot {
@@ -162,7 +163,7 @@ function showEvents(events: readonly CallEventPoint[]): void {
         make('td', { class: 'text' }, event.participant || DASH),
         make('td', { class: 'text' }, event.type.replaceAll('_', ' ')),
         make('td', { class: 'text' }, event.value ?? DASH),
-        make('td', {}, formatMs(event.ms)),
+        make('td', {}, formatTook(event.ms)),
       ),
     );
   element('events-body').replaceChildren(...rows);

@@ -46,7 +46,7 @@ const columns: readonly CallColumn[] = [
 
 function state({ live, connected, failed }: CallSummary): Node {
   const word = live ? 'Live' : connected === 0 && failed > 0 ? 'Failed' : 'Ended';
-  return make('span', { class: live ? 'state live' : 'state' }, word);
+  return make('span', { class: `state ${word.toLowerCase()}` }, word);
 }
 
 function mosCell(mos: number | null): Node | string {
@@ -101,8 +101,12 @@ function showTiles(calls: readonly CallSummary[]): void {
   const word = median === null ? 'No call was scored yet' : stepWords[mosStep(median)];
   const low = quantile(scores, 0.05);
   show('mos-note', low === null ? word : `${word} · lowest 5 % of calls at ${formatMos(low)}`);
-  const now = live.reduce((sum, { relayedBytes }) => sum + BigInt(relayedBytes), 0n);
-  show('relayed-note', `${formatBytes(now)} in calls that are live`);
+  show('relayed-note', `${formatBytes(liveBytes(calls))} in calls that are live`);
+}
+
+/** Bytes that relays sent in calls that are live. */
+export function liveBytes(calls: readonly CallSummary[]): bigint {
+  return calls.filter(({ live }) => live).reduce((sum, { relayedBytes }) => sum + BigInt(relayedBytes), 0n);
 }
 
 /** Scores of different models do not compare: the newest call's model decides. */

@@ -34,8 +34,9 @@ const HEIGHT = 130;
 const LEFT = 50;
 const TOP = 8;
 const BOTTOM = 18;
-/** A pause longer than this between two points is a gap, not a line. */
+/** A pause longer than this, and than a few of the series' own steps, is a gap, not a line. */
 const GAP_MS = 12_000;
+const GAP_STEPS = 3;
 const STYLES = 6;
 
 export interface Chart {
@@ -84,7 +85,8 @@ function drawChart(svg: SVGElement, legend: HTMLElement, data: ChartData, width:
   svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
   svg.setAttribute('aria-label', summary(data));
   svg.replaceChildren(...parts);
-  legend.replaceChildren(...data.series.map((series, index) => legendItem(series, index, data)));
+  const items = data.series.map((series, index) => legendItem(series, index, data));
+  legend.replaceChildren(...(items.length > 0 ? items : [make('li', {}, 'Nothing was measured.')]));
 }
 
 /** The top grows to the data in round steps, so that the scale does not wander with every sample. */
@@ -113,7 +115,16 @@ function scaleTexts(scale: Scale, top: number, y: (value: number) => number, x: 
   );
 }
 
+/** Milliseconds between two points beyond which they are not joined: a long call is thinned, and its points lie far apart. */
+export function gapOf({ points }: Series): number {
+  const times = points.filter(([, value]) => value !== null).map(([time]) => time);
+  const steps = times.slice(1).map((time, index) => time - (times[index] ?? time));
+  const middle = steps.sort((one, other) => one - other)[Math.floor(steps.length / 2)] ?? 0;
+  return Math.max(GAP_MS, GAP_STEPS * middle);
+}
+
 function pathOf(series: Series, x: (time: number) => number, y: (value: number) => number, from: number): string {
+  const gap = gapOf(series);
   let path = '';
   let before: number | undefined;
   for (const [time, value] of series.points) {
@@ -121,7 +132,7 @@ function pathOf(series: Series, x: (time: number) => number, y: (value: number) 
       before = undefined;
       continue;
     }
-    const joined = before !== undefined && time - before <= GAP_MS;
+    const joined = before !== undefined && time - before <= gap;
     const at = `${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
     // a point alone is drawn as a dot: a line of no length with round ends
     path += joined ? `L${at}` : `M${at}l0 0`;
@@ -147,5 +158,5 @@ function legendItem(series: Series, index: number, data: ChartData): HTMLElement
 
 function summary(data: ChartData): string {
   const lines = data.series.map((series) => `${series.name}, last ${told(series, data)}`);
-  return `${data.title}. ${lines.length === 0 ? 'Nothing measured yet.' : `${lines.join('; ')}.`}`;
+  return `${data.title}. ${lines.length === 0 ? 'Nothing was measured.' : `${lines.join('; ')}.`}`;
 }

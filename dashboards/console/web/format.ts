@@ -38,6 +38,11 @@ export function formatSeconds(milliseconds: number | null): string {
   return `${seconds.toFixed(seconds < 10 ? 2 : 1)}${NBSP}s`;
 }
 
+/** How long something took, in the unit that a person would say it in: `80 ms`, `4.20 s`. */
+export function formatTook(milliseconds: number | null): string {
+  return milliseconds === null || milliseconds < 1_000 ? formatMs(milliseconds) : formatSeconds(milliseconds);
+}
+
 export function formatBitrate(bitsPerSecond: number | null): string {
   if (bitsPerSecond === null) return DASH;
   if (bitsPerSecond < 999_500) return `${Math.round(bitsPerSecond / 1000)}${NBSP}kbps`;

@@ -4,7 +4,6 @@ import { formatBytes, formatMoney, group, ratioOf } from './format.ts';
 
 export interface MonthFigures {
   readonly bytes: string;
-  /** Bytes that our relays sent, of all that was metered. */
   readonly relayed: string;
   readonly cost: string;
   /** Share of the free allowance used, 0 and up; null when the card has none. */
@@ -16,16 +15,18 @@ export interface MonthFigures {
   readonly card: string;
 }
 
+/** Bytes that our relays sent, of all that was metered. */
+export function relayedIn({ lines }: Statement): bigint {
+  return lines.filter(({ meter }) => meter === 'turn').reduce((sum, { bytes }) => sum + BigInt(bytes), 0n);
+}
+
 export function monthFigures(statement: Statement): MonthFigures {
   const { allowance, totals, rateCard } = statement;
-  const relayed = statement.lines
-    .filter(({ meter }) => meter === 'turn')
-    .reduce((sum, { bytes }) => sum + BigInt(bytes), 0n);
   const share = allowance.bytes === '0' ? null : ratioOf(allowance.usedBytes, allowance.bytes);
   const free = `${group(BigInt(allowance.bytes) / BigInt(rateCard.gbBytes))}\u00a0GB`;
   return {
     bytes: formatBytes(totals.bytes),
-    relayed: formatBytes(relayed),
+    relayed: formatBytes(relayedIn(statement)),
     cost: formatMoney(totals.cost, rateCard.currency),
     share,
     shareText: share === null ? 'None' : shareText(share),

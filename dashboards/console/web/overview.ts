@@ -1,10 +1,11 @@
 /** /: the overview, and with #call=ID one call. */
 import { poll, readAlerts, readCall, readCalls, readMonth, readSetup } from './api.ts';
 import { showCall, showNoCall } from './call-view.ts';
-import { showAlerts, showCalls, showMonth } from './calls-view.ts';
+import { liveBytes, showAlerts, showCalls, showMonth } from './calls-view.ts';
 import { element, elementOf, show, toggle } from './dom.ts';
 import { DASH } from './format.ts';
 import { drawMeter } from './meters.ts';
+import { relayedIn } from './month.ts';
 
 const REFRESH_MS = 5_000;
 const MONTH_MS = 15_000;
@@ -22,11 +23,24 @@ function route(): void {
 }
 
 function followCalls(): () => void {
-  const stopCalls = poll(REFRESH_MS, async () => showCalls((await readCalls()).calls, new Date()), callsFailed);
-  const stopMonth = poll(
-    MONTH_MS,
-    async () => showMonth(await readMonth(new Date())),
-    (sentence) => show('month-note', `The statement cannot be read: ${sentence}`),
+  let relayed: bigint | undefined;
+  const month = async () => {
+    const statement = await readMonth(new Date());
+    relayed = relayedIn(statement);
+    showMonth(statement);
+  };
+  const stopCalls = poll(
+    REFRESH_MS,
+    async () => {
+      const { calls } = await readCalls();
+      // read later than the month, running calls would seem to have carried more than all of it
+      if (relayed !== undefined && liveBytes(calls) > relayed) await month().catch(() => undefined);
+      showCalls(calls, new Date());
+    },
+    callsFailed,
+  );
+  const stopMonth = poll(MONTH_MS, month, (sentence) =>
+    show('month-note', `The statement cannot be read: ${sentence}`),
   );
   const stopAlerts = poll(
     MONTH_MS,

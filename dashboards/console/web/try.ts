@@ -124,12 +124,18 @@ function toggleListening(): void {
 
 /** Keeps the figures up to date: the collector's every two seconds, the browser's own counter every second. */
 function follow(call: RelayedCall): () => void {
+  let relayed = '0';
   const stopFigures = poll(
     FIGURES_MS,
     async () => {
       if (running === call) await call.report();
       const detail = await readCall(call.call);
-      if (detail !== null) showCall(detail);
+      if (detail === null) return;
+      // the call and the month stand side by side: what the one gained is in the other
+      const month = detail.relayedBytes === relayed ? undefined : await readMonth(new Date()).catch(() => undefined);
+      relayed = detail.relayedBytes;
+      showCall(detail);
+      if (month !== undefined) showMonth(month);
     },
     (sentence) => show('mos-model', sentence),
   );

@@ -9,6 +9,7 @@ import {
   formatMs,
   formatRatio,
   formatSeconds,
+  formatTook,
   formatWhen,
   group,
   plural,
@@ -46,6 +47,16 @@ describe('numbers for people', () => {
     [203.4, '203 ms'],
   ])('writes %s milliseconds as %s', (value, text) => {
     expect(plain(formatMs(value))).toBe(text);
+  });
+
+  it('writes what something took in milliseconds below a second, in seconds from there', () => {
+    expect([null, 80.4, 999, 1_000, 30_000].map((value) => plain(formatTook(value)))).toEqual([
+      '–',
+      '80 ms',
+      '999 ms',
+      '1.00 s',
+      '30.0 s',
+    ]);
   });
 
   it('writes seconds, rates and durations', () => {
