@@ -89,6 +89,11 @@ describe('a call through SFU and TURN', () => {
     const anonymous = used({ call: 'standup', bytes: 500n, viaSfuBytes: 400n });
     const fromSfu = used({ call: 'standup', meter: 'sfu', bytes: 100n });
     expect(statement([anonymous, fromSfu]).totals.overlapBytes).toBe('0');
+    const uncalled = [
+      used({ participant: 'ann', bytes: 500n, viaSfuBytes: 400n }),
+      used({ participant: 'ann', meter: 'sfu' }),
+    ];
+    expect(statement(uncalled).totals.overlapBytes).toBe('0');
   });
 
   it('divides the overlap when the SFU names several customers for one participant', () => {
@@ -155,6 +160,12 @@ describe('other cards', () => {
     const card = { ...cloudflare, gbBytes: 2n ** 30n };
     expect(statement([used({ bytes: 1001n * 2n ** 30n })], { card }).totals.cost).toBe('0.05');
     expect(statement([used({ bytes: 1000n * 2n ** 30n })], { card }).totals.cost).toBe('0.00');
+    const tiers = [
+      { upToGb: '100', pricePerGb: '0.10' },
+      { upToGb: null, pricePerGb: '0' },
+    ];
+    const tiered = { ...card, allowanceGb: '0', tiers };
+    expect(statement([used({ bytes: 100n * 2n ** 30n })], { card: tiered }).totals.cost).toBe('10.00');
   });
 
   it('leave out meters of another provider', () => {

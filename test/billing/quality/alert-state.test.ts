@@ -35,6 +35,10 @@ describe('an alert', () => {
       '',
     ]);
   });
+  it('is judged from exactly the samples that its rule asks for, and not from one less', () => {
+    expect(told(loss, [of(6, 23)])).toEqual(['']);
+    expect(told(loss, [of(6, 24)])).toEqual(['inactive→pending:breached']);
+  });
   it('does not fire for a breach that passes', () => {
     expect(told(loss, [of(6), of(4.9), of(6), of(6), of(6)])).toEqual([
       'inactive→pending:breached',

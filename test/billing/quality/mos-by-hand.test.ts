@@ -31,6 +31,22 @@ describe('the E-model by hand', () => {
     const { r } = mosByHand({ model: 'g107.2', codec: 'opus', params: { Bpl: 4.3, Ppl: 5, Ta: 20 } });
     expect(r).toBeCloseTo(48.8622, 4);
   });
+  it.each(models)('adds the advantage factor of %s to the rating, on the model’s own scale', (model) => {
+    const scale = { g107: 1, 'g107.1': 1.29, 'g107.2': 1.48 }[model];
+    const r = (A: number) => mosByHand({ model, params: { A, Ta: 400 } }).r;
+    expect(r(10) - r(0)).toBeCloseTo(10 / scale, 6);
+  });
+  it('hears delay less when the use is less sensitive to it', () => {
+    const r = (params: Record<string, number>) => mosByHand({ model: 'g107', params }).r;
+    // G.107 equation 7-27 with X = log2(300 / 100), worked out apart from this code; 6·sT is 6, then 2.4
+    expect(r({}) - r({ Ta: 300 })).toBeCloseTo(14.760695, 5);
+    expect(r({}) - r({ Ta: 300, sT: 0.4 })).toBeCloseTo(13.264532, 5);
+  });
+  it('takes an echo within a millisecond for sidetone, and counts it from there', () => {
+    const r = (T: number) => mosByHand({ model: 'g107', params: { T, TELR: 20 } }).r;
+    expect(r(0.9)).toBeCloseTo(r(0.99), 0);
+    expect(r(0.99) - r(1)).toBeGreaterThan(3);
+  });
   it('refuses all faults together, naming what there is', () => {
     const faults = faultsOf(() => mosByHand({ model: 'g107', params: { Ppl: 21, loss: 3, Ta: Number.NaN } }));
     expect(faults.map(({ path }) => path)).toEqual(['Ppl', 'loss', 'Ta']);

@@ -116,6 +116,25 @@ describe('an interval', () => {
     expect(stream(sample(T), sample(T + 1_000, { packetsDiscarded: 1e9 }))).toMatchObject({ r_factor: 0 });
   });
 
+  it('takes loss as a share of what was expected: received and lost', () => {
+    const asked: number[] = [];
+    const samples = [sample(T), sample(T + 1_000, { packetsLost: 50 })];
+    normaliseReport(reportOf(samples), reporter, ({ lossPercent }) => {
+      asked.push(lossPercent);
+      return null;
+    });
+    expect(asked).toEqual([50]);
+  });
+
+  it('has for a level the root of the mean energy, and no more than 1', () => {
+    const level = (energy: number) =>
+      stream(
+        sample(T, { totalAudioEnergy: 0, totalSamplesDuration: 0 }),
+        sample(T + 1_000, { totalAudioEnergy: energy, totalSamplesDuration: 1 }),
+      )?.['audio_level'];
+    expect([0, 0.09, 1, 1.44].map(level)).toEqual([0, 0.3, 1, 1]);
+  });
+
   it('is scored from half the round trip, the jitter buffer, one packet and the playout', () => {
     const delays: (number | null)[] = [];
     const playout = (delay: number, samples: number) => ({
@@ -147,6 +166,25 @@ describe('an interval', () => {
     ]) {
       expect(stream(sample(T, missing), sample(later, missing))).toMatchObject({ mos: null, mos_model: null });
     }
+  });
+
+  it('takes the last round trip that ICE measured when it measured none in the interval, before RTCP’s', () => {
+    const rtcp = { id: 'R', type: 'remote-inbound-rtp', kind: 'audio', ssrc: 1, roundTripTime: 0.08 };
+    const unchecked = { responsesReceived: 4, totalRoundTripTime: 0.16, currentRoundTripTime: 0.06 };
+    const at = (t: number) => {
+      const { stats } = sample(t, {}, [rtcp]);
+      return { t, stats: stats.map((entry) => (entry.id === 'P1' ? { ...entry, ...unchecked } : entry)) };
+    };
+    const { stream_intervals: streams, connection_intervals: connections } = rows([at(T), at(T + 1_000)]);
+    expect(streams[0]?.['r_factor']).toBe(100 - (60 / 2 + 60 + 20) / 50);
+    expect(connections[0]?.['rtt_ms']).toBeNull();
+  });
+
+  it('does not difference the round trips of two pairs', () => {
+    const pair = { id: 'P2', type: 'candidate-pair', responsesReceived: 9, totalRoundTripTime: 50 };
+    const { t, stats } = sample(T + 1_000, {}, [{ ...pair, currentRoundTripTime: 0.02 }]);
+    const moved = stats.map((entry) => (entry.id === 'T1' ? { ...entry, selectedCandidatePairId: 'P2' } : entry));
+    expect(stream(sample(T), { t, stats: moved })?.['r_factor']).toBe(100 - (20 / 2 + 60 + 20) / 50);
   });
 
   it('takes a round trip from RTCP when ICE tells none', () => {
@@ -201,6 +239,7 @@ describe('an interval', () => {
         sample(T + 1_000, {}, [outbound(id), source(id, energy)]),
       ]).stream_intervals[1];
     expect(pick('S2', 1)).toMatchObject({ stream: 'outbound/audio/9', audio_level: null });
+    expect(pick('S2', 9)).toMatchObject({ stream: 'outbound/audio/9', audio_level: null });
     expect(pick('S1', 1)).toMatchObject({ stream: 'outbound/audio/9', audio_level: null });
     expect(pick('S1', 6)).toMatchObject({ stream: 'outbound/audio/9', audio_level: 1 });
   });
@@ -228,6 +267,20 @@ describe('a member that is not what it should be', () => {
     expect(stream(sample(T), sample(T + 1_000, { jitter: 9_999.99 }))?.['jitter_ms']).toBe(9_999_990);
   });
 
+  it('is missing when its column cannot hold it', () => {
+    const picture = { kind: 'video', frameWidth: 65_536, frameHeight: 65_535 };
+    expect(stream(sample(T, picture), sample(T + 1_000, picture))).toMatchObject({
+      frame_width: null,
+      frame_height: 65_535,
+    });
+    const { t, stats } = sample(T + 1_000);
+    const fast = stats.map((entry) => (entry.id === 'P1' ? { ...entry, availableOutgoingBitrate: 2 ** 60 } : entry));
+    expect(rows([sample(T), { t, stats: fast }]).connection_intervals[0]).toMatchObject({
+      available_outgoing_bitrate: null,
+      bytes_sent: 1_000,
+    });
+  });
+
   it('is missing when it is not a word of its enumeration', () => {
     const { t, stats } = sample(T + 1_000);
     const odd = stats.map((entry) => (entry.id === 'T1' ? { ...entry, iceState: 'great' } : entry));
@@ -241,6 +294,60 @@ describe('a member that is not what it should be', () => {
     for (const change of [{ kind: 'smell' }, { ssrc: -1 }, { ssrc: 2 ** 32 }, { ssrc: 'x' }]) {
       expect(stream(sample(T, change), sample(T + 1_000, change))).toBeUndefined();
     }
+  });
+});
+
+describe('a stream', () => {
+  const media = { id: 'IT1', type: 'inbound-rtp', kind: 'audio', ssrc: 42 };
+  const of = (...stats: ReportSample['stats']) => [T, T + 1_000].map((t) => ({ t, stats }));
+
+  it('has its kind in mediaType where a browser is old, and is none where it is the far end’s', () => {
+    const old = { ...media, kind: undefined, mediaType: 'audio' };
+    expect(rows(of(old)).stream_intervals).toMatchObject([{ kind: 'audio', ssrc: 42 }]);
+    expect(rows(of({ ...old, isRemote: true })).stream_intervals).toEqual([]);
+  });
+
+  it('is counted once when a report holds it twice', () => {
+    const { stream_intervals: streams } = rows(
+      of({ ...media, jitter: 0.001, packetsReceived: 1 }, { ...media, id: 'X' }),
+    );
+    expect(streams.map((row) => row['packets'])).toEqual([0]);
+  });
+
+  it('finds the far end’s report by remoteId, else by its SSRC', () => {
+    const sent = { id: 'O', type: 'outbound-rtp', kind: 'audio', ssrc: 9 };
+    const heard = (id: string, ssrc: number, fractionLost: number) => ({
+      id,
+      type: 'remote-inbound-rtp',
+      ssrc,
+      fractionLost,
+    });
+    const lost = (...stats: ReportSample['stats']) => rows(of(...stats)).stream_intervals[0]?.['fraction_lost'];
+    expect(lost({ ...sent, remoteId: 'R1' }, heard('R1', 1, 0.1), heard('R2', 9, 0.2))).toBe(0.1);
+    expect(lost(sent, heard('R1', 1, 0.1), heard('R2', 9, 0.2))).toBe(0.2);
+  });
+});
+
+describe('the pair in use, where no transport names it', () => {
+  const pair = (id: string, bytes: number, more: Members) => (t: number) => ({
+    id,
+    type: 'candidate-pair',
+    bytesSent: t === T ? 0 : bytes,
+    ...more,
+  });
+  const sent = (...pairs: ReturnType<typeof pair>[]) =>
+    rows([T, T + 1_000].map((t) => ({ t, stats: pairs.map((at) => at(t)) }))).connection_intervals[0]?.['bytes_sent'];
+
+  it('is the one that Firefox marks selected, before any nominated one', () => {
+    const nominated = pair('P1', 10, { nominated: true, state: 'succeeded' });
+    expect(sent(nominated, pair('P2', 20, { selected: true }))).toBe(20);
+  });
+
+  it('is else the first that is nominated and has succeeded', () => {
+    const failed = pair('P1', 10, { nominated: true, state: 'failed' });
+    const spare = pair('P2', 20, { nominated: false, state: 'succeeded' });
+    expect(sent(failed, spare, pair('P3', 30, { nominated: true, state: 'succeeded' }))).toBe(30);
+    expect(sent(failed, spare)).toBeUndefined();
   });
 });
 
