@@ -17,10 +17,11 @@ import { systemRandom as random } from '../kernel/random.ts';
 import { authorityOf, loadBootstrap } from './bootstrap.ts';
 import type { SecretName } from './bootstrap.ts';
 import type { Config } from './config.ts';
+import { listen } from './listen.ts';
 import { runRole } from './role.ts';
 import { createService } from './service.ts';
 import { settingsOf } from './settings.ts';
-import { openConfiguredStore, retentionOf } from './store.ts';
+import { explainingStore, openConfiguredStore, retentionOf } from './store.ts';
 
 const SERVICE_SECRETS: SecretName[] = ['TURNPIKE_RELAY_TOKEN', 'TURNPIKE_SOURCE_TOKEN', 'TURNPIKE_OPERATOR_TOKEN'];
 const APP_SECRETS: SecretName[] = ['TURNPIKE_KEY_SECRET', 'TURNPIKE_API_TOKEN'];
@@ -36,11 +37,12 @@ export async function collector(command: Command): Promise<void> {
     const metrics = new Metrics();
     const store = openConfiguredStore(config, log, { metrics });
     lifecycle.onClose('store', () => store.close());
-    await migrate(store, { log, retention: retentionOf(config) });
+    await explainingStore(config, () => migrate(store, { log, retention: retentionOf(config) }));
 
     const http = await createService({ config, authority, store, log, metrics, clock, random });
     lifecycle.onClose('http', () => http.close());
-    await http.listen({ host: config.http.host, port: config.http.port });
+    const { host, port } = config.http;
+    await listen(http, { host, port, flag: '--port <port>' });
 
     const gauges = createMonthGauges({ reader: store, metrics, clock, log, card });
     const alerts = createAlertLoop({
@@ -56,7 +58,7 @@ export async function collector(command: Command): Promise<void> {
       loop.start();
       lifecycle.onClose(name, () => loop.stop());
     }
-    log.info({ host: config.http.host, port: config.http.port }, 'collecting');
+    log.info({ host, port }, 'collecting');
   });
 }
 

@@ -18,6 +18,7 @@ import type { RelayNode } from '../relay/node.ts';
 import { createDgramPlane } from '../relay/planes/dgram/dgram-plane.ts';
 import { createPeerPolicy } from '../relay/policy/peer-policy.ts';
 import { authorityOf, loadBootstrap } from './bootstrap.ts';
+import { listen } from './listen.ts';
 import { runRole } from './role.ts';
 import type { Config } from './config.ts';
 import { settingsOf } from './settings.ts';
@@ -116,7 +117,7 @@ async function serveMetrics(parts: {
   const { metricsHost: host, metricsPort: port } = parts.config.relay;
   const http = createHttp({ log: parts.log, authority: parts.authority, host });
   await http.register(relayRoutes, { node: parts.node, metrics: parts.metrics });
-  await http.listen({ host, port });
+  await listen(http, { host, port, flag: '--metrics-port <port>' });
   parts.lifecycle.onClose('metrics', () => http.close());
 }
 

@@ -1,10 +1,13 @@
 /** Which ClickHouse a command speaks to: the configured one, the running service's, or one started for the command. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { ClickHouseError } from '@clickhouse/client';
 import { openStore } from '../collector/store/clickhouse.ts';
 import type { ClickHouseStore, StoreOptions } from '../collector/store/clickhouse.ts';
 import { adminEndpoint, readConnection } from '../collector/store/embedded/connection.ts';
 import { startEmbedded } from '../collector/store/embedded/server.ts';
 import type { EmbeddedOptions } from '../collector/store/embedded/server.ts';
+import { migrate } from '../collector/store/migrations.ts';
 import type { Retention } from '../collector/store/migrations.ts';
 import type { StoreEndpoint } from '../collector/store/store.ts';
 import { tableNames } from '../collector/store/tables.ts';
@@ -12,9 +15,11 @@ import { TurnpikeError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { Config } from './config.ts';
 
+const embeddedDirectory = (config: Config) => join(config.data, 'clickhouse');
+
 export function embeddedOptions(config: Config, log: Logger): EmbeddedOptions {
   return {
-    directory: join(config.data, 'clickhouse'),
+    directory: embeddedDirectory(config),
     database: config.clickhouse.database,
     maxMemoryBytes: config.clickhouse.memoryBytes,
     log: log.child({ part: 'clickhouse' }),
@@ -26,9 +31,9 @@ export function endpointOf(config: Config): () => Promise<StoreEndpoint> {
   const { url, user, password, database } = config.clickhouse;
   return async () => {
     if (url !== undefined) return { url, user, password, database };
-    const connection = await readConnection(join(config.data, 'clickhouse'));
+    const connection = await readConnection(embeddedDirectory(config));
     if (connection === undefined)
-      throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', 'No embedded store is running.');
+      throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', `no embedded store is running in ${config.data}`);
     return adminEndpoint(connection);
   };
 }
@@ -43,7 +48,10 @@ export function retentionOf(config: Config): Retention {
   return Object.fromEntries(tableNames.map((name) => [name, days(name)])) as Retention;
 }
 
-/** Runs a command on the store. Starts the embedded server for its duration only when none runs. */
+/**
+ * Runs a command on the store. Starts the embedded server for its duration only when none runs, and brings its tables up
+ * to date: the service may never have run in this version.
+ */
 export async function withStore<T>(
   config: Config,
   log: Logger,
@@ -51,9 +59,12 @@ export async function withStore<T>(
 ): Promise<T> {
   const store = openConfiguredStore(config, log, { selectRetryMs: 0, insertRetryMs: 0 });
   try {
-    if (config.clickhouse.url !== undefined || (await store.ping())) return await run(store);
+    if (config.clickhouse.url !== undefined || (await store.ping())) {
+      return await explainingStore(config, () => run(store));
+    }
     const server = await startEmbedded(embeddedOptions(config, log));
     try {
+      await migrate(store, { log, retention: retentionOf(config) });
       return await run(store);
     } finally {
       await server.stop();
@@ -61,4 +72,38 @@ export async function withStore<T>(
   } finally {
     await store.close();
   }
+}
+
+/** Whether a store was ever made where this configuration looks for one; of a server one cannot say without asking it. */
+export function hasStore(config: Config): boolean {
+  return config.clickhouse.url !== undefined || existsSync(embeddedDirectory(config));
+}
+
+/** ClickHouse's own codes for what an operator can put right. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  '60': 'lacks our tables; create them with `turnpike migrate`',
+  '81': 'lacks our database; create it with `turnpike migrate`',
+  '497': 'does not let this user do that',
+  '516': 'refuses the login; set TURNPIKE_CLICKHOUSE_USER and TURNPIKE_CLICKHOUSE_PASSWORD',
+};
+
+/** What a failing store means to somebody at a terminal, who knows it by its URL. */
+export async function explainingStore<T>(config: Config, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { url } = config.clickhouse;
+    const place = url === undefined ? `The embedded store in ${config.data}` : `The ClickHouse server at ${url}`;
+    const remedy = error instanceof ClickHouseError ? REMEDIES[error.code] : undefined;
+    const isAway = error instanceof TurnpikeError && error.code === 'TP_COLLECTOR_STORE_UNAVAILABLE';
+    if (remedy === undefined && !isAway) throw error;
+    const what = remedy ?? `cannot be reached: ${causeOf(error)}`;
+    throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', `${place} ${what}.`, { cause: error });
+  }
+}
+
+/** The message of what it all began with. */
+function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : causeOf(error.cause);
 }

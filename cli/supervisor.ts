@@ -13,8 +13,8 @@ export interface Run {
 
 export interface SupervisedPart {
   readonly name: string;
-  /** Starts a run and resolves once it is ready. */
-  start(): Promise<Run>;
+  /** Starts a run and resolves once it is ready. After an abort nobody waits for that any more: the start ends soon, either way. */
+  start(abort: AbortSignal): Promise<Run>;
 }
 
 const FIRST_PAUSE_MS = 100;
@@ -26,7 +26,9 @@ export class Supervisor {
   readonly #log: Logger;
   readonly #part: SupervisedPart;
   #run: Run | undefined;
-  #stopping = false;
+  readonly #abort = new AbortController();
+  /** Settles with the start under way, never rejects. */
+  #starting: Promise<void> = Promise.resolve();
   #wake: (() => void) | undefined;
   #loop: Promise<void> = Promise.resolve();
 
@@ -37,14 +39,15 @@ export class Supervisor {
 
   /** Starts the part, and from then on keeps it running. Rejects when the first start fails. */
   async start(): Promise<void> {
-    this.#run = await this.#part.start();
+    await this.#begin();
     this.#loop = this.#keepRunning();
   }
 
-  /** Stops the part for good. */
+  /** Stops the part for good, also in the middle of a start. Nothing of it runs any more once this resolves. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#abort.abort();
     this.#wake?.();
+    await this.#starting;
     await this.#run?.stop();
     await this.#loop;
   }
@@ -68,17 +71,27 @@ export class Supervisor {
 
   async #restart(): Promise<void> {
     try {
-      const run = await this.#part.start();
-      if (this.#isStopping()) await run.stop();
-      else this.#run = run;
+      await this.#begin();
     } catch (error) {
-      this.#log.error({ err: error }, 'did not start; trying again');
+      if (!this.#isStopping()) this.#log.error({ err: error }, 'did not start; trying again');
     }
   }
 
-  /** A method, because the flag changes while a run is awaited. */
+  /** One start. Its run is kept, or stopped at once when the part was stopped meanwhile. */
+  #begin(): Promise<void> {
+    const begin = async () => {
+      const run = await this.#part.start(this.#abort.signal);
+      if (this.#isStopping()) await run.stop();
+      else this.#run = run;
+    };
+    const begun = begin();
+    this.#starting = begun.catch(() => undefined);
+    return begun;
+  }
+
+  /** A method, because the answer changes while a run is awaited. */
   #isStopping(): boolean {
-    return this.#stopping;
+    return this.#abort.signal.aborted;
   }
 
   #sleep(milliseconds: number): Promise<void> {

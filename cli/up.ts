@@ -1,4 +1,5 @@
 /** `turnpike up`: the whole service on this machine. Three supervised parts: ClickHouse, collector, relay. */
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
@@ -32,12 +33,15 @@ export async function up(command: Command, userArgs: readonly string[]): Promise
     needed: [],
   });
   const lifecycle = new Lifecycle(log);
-  const stopped = new Promise<void>((resolve) => onStopSignal(() => resolve()));
+  const stop = new AbortController();
+  onStopSignal(() => stop.abort());
+  const stopped = once(stop.signal, 'abort');
   try {
     for (const part of partsOf(config, bootstrap, userArgs, log)) {
       const supervisor = new Supervisor(part, log);
       lifecycle.onClose(part.name, () => supervisor.stop());
       await Promise.race([supervisor.start(), stopped]);
+      if (stop.signal.aborted) return;
     }
     process.stdout.write(welcome(config, bootstrap));
     await stopped;
@@ -54,7 +58,7 @@ function partsOf(config: Config, bootstrap: Bootstrap, userArgs: readonly string
   const env = { ...process.env, ...bootstrapEnvironment(bootstrap) };
   const role = (name: string, more: readonly string[]): SupervisedPart => ({
     name,
-    start: () => startChild({ program, args: [name, ...userArgs, ...concrete, ...more], env }),
+    start: (abort) => startChild({ program, args: [name, ...userArgs, ...concrete, ...more], env }, abort),
   });
   const store: SupervisedPart = {
     name: 'clickhouse',

@@ -7,6 +7,9 @@ export const errorTable = {
   TP_KERNEL_METHOD: [405, 'This route does not answer that method.'],
   TP_KERNEL_CONTENT_TYPE: [415, 'The body must be JSON (application/json).'],
   TP_KERNEL_BODY_TOO_LARGE: [413, 'The body is larger than this route accepts.'],
+  TP_KERNEL_BAD_HTTP: [400, 'The request is not well-formed HTTP/1.1.'],
+  TP_KERNEL_HEADERS_TOO_LARGE: [431, 'The headers are larger than this server accepts.'],
+  TP_KERNEL_TIMEOUT: [408, 'The request did not arrive in time.'],
   TP_KERNEL_BAD_JSON: [400, 'The body is not valid JSON.'],
   TP_KERNEL_INVALID: [400, 'The request does not have the expected shape.'],
   TP_KERNEL_UNAUTHORISED: [401, 'A valid token is required.'],
@@ -38,6 +41,7 @@ export const errorTable = {
   TP_BILLING_RATE_CARD_INVALID: [500, 'The rate card has faults.'],
   TP_BILLING_PARAMETER: [400, 'A model parameter is unknown or out of range.'],
   TP_CLI_USAGE: [400, 'The command line is not understood.'],
+  TP_CLI_LISTEN: [500, 'An HTTP port could not be opened.'],
   TP_CLI_ROLE: [500, 'A part of the service did not start.'],
 } as const satisfies Record<string, readonly [status: number, message: string]>;
 

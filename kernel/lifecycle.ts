@@ -8,22 +8,24 @@ export class Lifecycle {
   constructor(log: Logger) {
     this.#log = log;
   }
-  /** Registers what undoes a step that has just succeeded. */
+  /** Registers what undoes a step that has just succeeded. It is undone at once when the closing has begun already. */
   onClose(name: string, close: () => Promise<void> | void): void {
-    this.#closers.push({ name, close });
+    if (this.#closing === undefined) this.#closers.push({ name, close });
+    else this.#closing = Promise.all([this.#closing, this.#closeOne(name, close)]).then(() => undefined);
   }
-  /** Runs every closer, newest first. Later calls return the first call's promise. */
+  /** Runs every closer, newest first, once; resolves when all that were registered by now have run. */
   close(): Promise<void> {
     this.#closing ??= this.#closeAll();
     return this.#closing;
   }
   async #closeAll(): Promise<void> {
-    for (const { name, close } of this.#closers.toReversed()) {
-      try {
-        await close();
-      } catch (error) {
-        this.#log.error({ err: error, step: name }, 'a shutdown step failed');
-      }
+    for (const { name, close } of this.#closers.toReversed()) await this.#closeOne(name, close);
+  }
+  async #closeOne(name: string, close: () => Promise<void> | void): Promise<void> {
+    try {
+      await close();
+    } catch (error) {
+      this.#log.error({ err: error, step: name }, 'a shutdown step failed');
     }
   }
 }

@@ -31,6 +31,68 @@ class FakePart implements SupervisedPart {
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
+/** A part that takes as long to start as a test likes, unless it is asked to give up. */
+class SlowPart implements SupervisedPart {
+  readonly name = 'slow';
+  asked = 0;
+  stopped = 0;
+  ready: () => void = () => {};
+  end: (how: string) => void = () => {};
+  givesUp = false;
+
+  start(abort: AbortSignal): Promise<Run> {
+    this.asked += 1;
+    return new Promise((resolve, reject) => {
+      const ended = new Promise<string>((settle) => (this.end = settle));
+      const stop = async () => {
+        this.stopped += 1;
+        this.end('stopped');
+      };
+      this.ready = () => resolve({ ended, stop });
+      abort.addEventListener('abort', () => {
+        if (this.givesUp) reject(new Error('gave up'));
+      });
+    });
+  }
+}
+
+describe('a part that is stopped while it starts', () => {
+  it('does not stay behind when it gets ready after all', async () => {
+    const part = new SlowPart();
+    const supervisor = new Supervisor(part, silentLog);
+    const started = supervisor.start();
+    const stopped = supervisor.stop();
+    part.ready();
+    await Promise.all([started, stopped]);
+    expect([part.asked, part.stopped]).toEqual([1, 1]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(part.asked).toBe(1);
+  });
+  it('is asked to give up, and is not waited for for ever', async () => {
+    const part = new SlowPart();
+    part.givesUp = true;
+    const supervisor = new Supervisor(part, silentLog);
+    const started = supervisor.start();
+    const stopped = supervisor.stop();
+    await expect(started).rejects.toThrow('gave up');
+    await stopped;
+  });
+  it('is asked to give up in a restart too', async () => {
+    const part = new SlowPart();
+    part.givesUp = true;
+    const supervisor = new Supervisor(part, silentLog);
+    const started = supervisor.start();
+    part.ready();
+    await started;
+    part.end('crash');
+    await vi.advanceTimersByTimeAsync(100);
+    expect(part.asked).toBe(2);
+    await supervisor.stop();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(part.asked).toBe(2);
+  });
+});
+
 describe('a supervised part', () => {
   it('is started again when it ends', async () => {
     const part = new FakePart();
