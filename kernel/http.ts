@@ -2,6 +2,8 @@
  * The HTTP side's common ground: one error shape, one way to say who may call, one check against DNS rebinding and
  * cross-site requests. Rooms export fastify plugins; cli/ mounts them on the instance made here.
  */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { bigintAsString } from './bytes.ts';
@@ -45,6 +47,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     routerOptions: { maxParamLength: 600 },
     requestTimeout: 60_000,
     forceCloseConnections: true,
+    clientErrorHandler: refuseBytes,
+    frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
   });
   app.removeContentTypeParser('text/plain'); // JSON only, unless a route's plugin says otherwise
   const routes = recordRoutes(app);
@@ -107,7 +111,7 @@ function tokenOf(request: FastifyRequest): string | undefined {
 /** Refuses another server's name (DNS rebinding) and another site's page (cross-site requests). */
 function requireOwnPage(request: FastifyRequest, options: HttpOptions): void {
   const host = request.headers.host ?? '';
-  const name = host.replace(/:\d+$/, '');
+  const name = host.replace(/:\d+$/, '').toLowerCase();
   const known = isLoopbackHost(name) || (options.publicHosts ?? []).includes(name);
   if (!known) throw new TurnpikeError('TP_KERNEL_HOST');
   requireSameOrigin(request);
@@ -131,6 +135,7 @@ const FASTIFY_FAULTS: Readonly<Record<string, ConstructorParameters<typeof Turnp
   FST_ERR_CTP_INVALID_JSON_BODY: 'TP_KERNEL_BAD_JSON',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'TP_KERNEL_INVALID',
   FST_ERR_BAD_URL: 'TP_KERNEL_NOT_FOUND',
+  FST_ERR_MAX_PARAM_LENGTH: 'TP_KERNEL_NOT_FOUND',
 };
 
 function sendError(error: FastifyError | TurnpikeError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -139,6 +144,29 @@ function sendError(error: FastifyError | TurnpikeError, request: FastifyRequest,
   if (known.code === 'TP_KERNEL_UNAUTHORISED') void reply.header('www-authenticate', challengeFor(request));
   if (known.status === 503 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '2');
   return reply.status(known.status).type('application/json').send(known.toBody());
+}
+
+/** What Node's parser says of bytes that never become a request; everything else is not HTTP. */
+const PARSER_FAULTS: Readonly<Record<string, ConstructorParameters<typeof TurnpikeError>[0]>> = {
+  HPE_HEADER_OVERFLOW: 'TP_KERNEL_HEADERS_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'TP_KERNEL_TIMEOUT',
+};
+
+/** Answers bytes that are no request in the one error shape, and hangs up. */
+function refuseBytes(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const fault = new TurnpikeError(PARSER_FAULTS[error.code ?? ''] ?? 'TP_KERNEL_BAD_HTTP');
+  const body = JSON.stringify(fault.toBody());
+  const head = [
+    `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status] ?? ''}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
 
 function asTurnpikeError(error: FastifyError | TurnpikeError): TurnpikeError {
@@ -173,8 +201,17 @@ function recordRoutes(app: FastifyInstance): { methodsOf(url: string): string[] 
   });
   return {
     methodsOf(url) {
-      const path = url.split('?')[0] ?? '';
+      const path = decoded(url.split('?')[0] ?? '');
       return [...new Set(known.filter((route) => route.pattern.test(path)).flatMap((route) => route.methods))];
     },
   };
+}
+
+/** As the router reads it; what it cannot read never comes here. */
+function decoded(path: string): string {
+  try {
+    return decodeURI(path);
+  } catch {
+    return path;
+  }
 }

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FastifyInstance } from 'fastify';
+import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { z } from 'zod';
 import { ManualClock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
@@ -41,6 +43,18 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const json = { 'content-type': 'application/json' };
 const codeOf = (response: { body: string }) => (JSON.parse(response.body) as ErrorBody).error.code;
 
+/** Writes bytes to the port and reads until one answer is whole. */
+async function exchange(port: number, bytes: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1').setEncoding('utf8');
+  socket.write(bytes);
+  let answer = '';
+  for await (const chunk of socket) {
+    answer += chunk as string;
+    if (/\r\n\r\n.*}$/s.test(answer)) break;
+  }
+  return answer;
+}
+
 describe('errors over HTTP', () => {
   it('have a code of their own for each way to be wrong', async () => {
     const http = service();
@@ -58,6 +72,27 @@ describe('errors over HTTP', () => {
     const response = await service().inject({ method: 'DELETE', url: '/things/1' });
     expect(response.statusCode).toBe(405);
     expect(response.headers['allow']).toBe('POST');
+  });
+  it('have the same shape for what never becomes a request', async () => {
+    const http = service();
+    await http.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = http.server.address() as AddressInfo;
+    const host = 'Host: 127.0.0.1\r\n';
+    const answers = {
+      'hello\r\n\r\n': [400, 'TP_KERNEL_BAD_HTTP'],
+      [`FLY / HTTP/1.1\r\n${host}\r\n`]: [400, 'TP_KERNEL_BAD_HTTP'],
+      [`POST /things/1 HTTP/1.1\r\n${host}Content-Length: -1\r\n\r\n`]: [400, 'TP_KERNEL_BAD_HTTP'],
+      [`GET / HTTP/1.1\r\n${host}X: ${'x'.repeat(20_000)}\r\n\r\n`]: [431, 'TP_KERNEL_HEADERS_TOO_LARGE'],
+      [`GET /%zz HTTP/1.1\r\n${host}\r\n`]: [404, 'TP_KERNEL_NOT_FOUND'],
+      [`POST /things/${'x'.repeat(601)} HTTP/1.1\r\n${host}\r\n`]: [404, 'TP_KERNEL_NOT_FOUND'],
+      [`DELETE /%74hings/1 HTTP/1.1\r\n${host}\r\n`]: [405, 'TP_KERNEL_METHOD'],
+    };
+    for (const [bytes, expected] of Object.entries(answers)) {
+      const answer = await exchange(port, bytes);
+      const body = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as ErrorBody;
+      expect([Number(answer.split(' ')[1]), body.error.code]).toEqual(expected);
+      expect(Object.keys(body)).toEqual(['error']);
+    }
   });
   it('name every faulty field', async () => {
     const response = await service().inject({
@@ -110,6 +145,12 @@ describe('people in front of a loopback service', () => {
   it('need no login', async () => {
     const response = await service().inject({ url: '/console', headers: { host: '127.0.0.1:8080' } });
     expect(response.json()).toEqual({ kind: 'operator' });
+  });
+  it.each(['localhost:8080', 'LOCALHOST', '[::1]:8080', '127.0.0.2'])('may call it %s', async (host) => {
+    expect((await service().inject({ url: '/console', headers: { host } })).statusCode).toBe(200);
+  });
+  it.each(['127.0.0.1.evil.example', 'localhost.evil.example:8080', '[::1].evil'])('but not %j', async (host) => {
+    expect(codeOf(await service().inject({ url: '/console', headers: { host } }))).toBe('TP_KERNEL_HOST');
   });
   it('are refused under a name that was rebound to us', async () => {
     const response = await service().inject({ url: '/console', headers: { host: 'evil.example' } });
