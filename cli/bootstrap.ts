@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../kernel/clock.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
+import type { Issue } from '../kernel/errors.ts';
 import { createAuthority, hashToken } from '../kernel/principals.ts';
 import type { AppSettings, Authority } from '../kernel/principals.ts';
 import type { Random } from '../kernel/random.ts';
+import { entityName } from './config.ts';
 import type { bootstrapEnv, Config } from './config.ts';
 
 const secretNames = [
@@ -56,17 +58,36 @@ export function loadBootstrap(options: {
     return fresh;
   };
   const secrets = Object.fromEntries(secretNames.map((name) => [name, pick(name)])) as Record<SecretName, string>;
-  const short = secretNames.filter((name) => secrets[name].length < 16);
-  if (missing.length > 0 || short.length > 0) {
-    throw new TurnpikeError('TP_KERNEL_CONFIG', 'Secrets are missing or too short.', {
-      issues: [
-        ...missing.map((path) => ({ path, message: 'must be set: it is shared with the other roles' })),
-        ...short.map((path) => ({ path, message: 'must be at least 16 characters' })),
-      ],
-    });
+  const { TURNPIKE_APP: appId = 'default', TURNPIKE_KEY_ID: keyId = 'main' } = options.env;
+  const issues = [
+    ...missing.map((path) => ({ path, message: 'must be set: it is shared with the other roles' })),
+    ...secretFaults(secrets),
+    ...nameFaults({ TURNPIKE_APP: appId, TURNPIKE_KEY_ID: keyId }),
+  ];
+  if (issues.length > 0) {
+    throw new TurnpikeError('TP_KERNEL_CONFIG', 'The bootstrap environment has faults.', { issues });
   }
   if (options.generate) keep(options.data, { ...saved, ...made }, secrets.TURNPIKE_API_TOKEN);
-  return { appId: options.env['TURNPIKE_APP'] ?? 'default', keyId: options.env['TURNPIKE_KEY_ID'] ?? 'main', secrets };
+  return { appId, keyId, secrets };
+}
+
+/** Each opens a door of its own: whoever holds one of two equal ones would hold the other. */
+function secretFaults(secrets: Readonly<Record<SecretName, string>>): Issue[] {
+  return secretNames.flatMap((path, index) => {
+    const twin = secretNames.slice(0, index).find((name) => secrets[name] === secrets[path]);
+    return [
+      ...(secrets[path].length < 16 ? [{ path, message: 'must be at least 16 characters' }] : []),
+      ...(twin === undefined ? [] : [{ path, message: `must differ from ${twin}` }]),
+    ];
+  });
+}
+
+/** They stand in paths, usernames and usage records, as configured apps and keys do. */
+function nameFaults(names: Readonly<Record<string, string>>): Issue[] {
+  return Object.entries(names).flatMap(([path, name]) => {
+    const message = entityName.safeParse(name).error?.issues[0]?.message;
+    return message === undefined ? [] : [{ path, message }];
+  });
 }
 
 function readSaved(data: string): SavedSecrets {
@@ -74,19 +95,25 @@ function readSaved(data: string): SavedSecrets {
   try {
     return savedSecrets.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw new TurnpikeError(
-      'TP_KERNEL_CONFIG',
-      `${path} cannot be read; restore it, or remove it to have new secrets made.`,
-      { cause: error },
-    );
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return {};
+    const fault =
+      code === undefined
+        ? `${path} cannot be read: it is damaged; restore it, or remove it to have new secrets made.`
+        : `The data directory cannot be read: ${message}.`;
+    throw new TurnpikeError('TP_KERNEL_CONFIG', fault, { cause: error });
   }
 }
 
 function keep(data: string, saved: SavedSecrets, apiToken: string): void {
-  mkdirSync(data, { recursive: true, mode: 0o700 });
-  writePrivate(join(data, 'secrets.json'), `${JSON.stringify(saved, null, 2)}\n`);
-  writePrivate(join(data, API_TOKEN_FILE), apiToken);
+  try {
+    mkdirSync(data, { recursive: true, mode: 0o700 });
+    writePrivate(join(data, 'secrets.json'), `${JSON.stringify(saved, null, 2)}\n`);
+    writePrivate(join(data, API_TOKEN_FILE), apiToken);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TurnpikeError('TP_KERNEL_CONFIG', `The data directory cannot be written: ${reason}.`, { cause: error });
+  }
 }
 
 /** Whole or not at all, and readable by its owner only from the first byte on. */

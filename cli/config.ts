@@ -6,7 +6,10 @@ import { tables } from '../collector/store/tables.ts';
 const ipAddress = z.string().refine((text) => canonicalAddress(text) !== undefined, 'must be an IPv4 or IPv6 address');
 const cidr = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a range such as 10.0.0.0/8');
 const port = z.int().min(0).max(65_535);
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, 'must be 1 to 32 characters of A-Z a-z 0-9 _ -');
+/** Id of an app, a TURN key or a relay. */
+export const entityName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, 'must be 1 to 32 characters of A-Z a-z 0-9 _ -');
 const secretText = z.string().min(16, 'must be at least 16 characters').max(256);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hex');
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
@@ -18,14 +21,30 @@ const portRange = z
   .refine(([low, high]) => low >= 1024 && low <= high && high <= 65_535, 'must lie within 1024-65535, low end first');
 
 const appSettings = z.strictObject({
-  id: name,
+  id: entityName,
   tokenHashes: z.array(sha256Hex).min(1).describe('SHA-256 in hex of each live API token.'),
   keys: z
-    .array(z.strictObject({ id: name, secrets: z.array(secretText).min(1) }))
+    .array(z.strictObject({ id: entityName, secrets: z.array(secretText).min(1) }))
     .min(1)
     .describe('TURN keys; the first secret signs, all of them verify.'),
   origins: z.array(z.string()).default(['*']).describe('Origins whose pages may report; * is any.'),
 });
+
+/** A key id or a token that two apps share would let one spend as the other: every id and token is there once. */
+function refuseTwins(apps: readonly z.output<typeof appSettings>[], context: z.RefinementCtx): void {
+  const seen = new Set<string>();
+  const claim = (kind: string, value: string, path: PropertyKey[]) => {
+    const name = `${kind} ${value}`;
+    if (seen.has(name))
+      context.addIssue({ code: 'custom', path, message: `is there twice: each ${kind} belongs to one app` });
+    seen.add(name);
+  };
+  for (const [at, app] of apps.entries()) {
+    claim('app id', app.id, [at, 'id']);
+    for (const [index, hash] of app.tokenHashes.entries()) claim('token', hash, [at, 'tokenHashes', index]);
+    for (const [index, key] of app.keys.entries()) claim('key id', key.id, [at, 'keys', index, 'id']);
+  }
+}
 
 /** A metering row must outlive its billing period and the grace for late readings: two months of 31 days. */
 const LEAST_METERING_DAYS = 62;
@@ -102,7 +121,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   relay: z
     .strictObject({
-      serverId: name.optional().describe('Name of this relay in usage records; made up and kept when absent.'),
+      serverId: entityName.optional().describe('Name of this relay in usage records; made up and kept when absent.'),
       collector: httpUrl.optional().describe('Collector that usage is reported to.'),
       metricsHost: z
         .string()
@@ -114,6 +133,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   apps: z
     .array(appSettings)
+    .superRefine(refuseTwins)
     .default([])
     .describe('Apps, their API tokens and TURN keys. Empty: one app from the bootstrap environment.'),
   clickhouse: z

@@ -140,9 +140,9 @@ function setPath(target: Json, path: string, value: unknown): void {
   const last = parts.pop() ?? path;
   let node = target;
   for (const part of parts) {
-    const next = node[part];
-    if (typeof next !== 'object' || next === null) node[part] = {};
-    node = node[part] as Json;
+    const next = (node[part] ??= {});
+    if (typeof next !== 'object' || Array.isArray(next)) return; // no section: the schema says so
+    node = next as Json;
   }
   node[last] = value;
 }

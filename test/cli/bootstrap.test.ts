@@ -20,6 +20,16 @@ const load = (options: Partial<Parameters<typeof loadBootstrap>[0]> = {}) =>
 const config = loadConfig(configSchema, { env: {}, flags: {} });
 const clock = new ManualClock(1_795_000_000_000);
 
+function faultsOf(run: () => unknown): Record<string, string> {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof TurnpikeError)
+      return Object.fromEntries(error.issues.map(({ path, message }) => [path, message]));
+  }
+  throw new Error('no fault was reported');
+}
+
 describe('bootstrap secrets', () => {
   it('are made on the first start and kept, readable by their owner only', () => {
     const first = load();
@@ -38,17 +48,24 @@ describe('bootstrap secrets', () => {
   });
   it('must be given to a role on its own: all that are missing are named', () => {
     const needed = ['TURNPIKE_KEY_SECRET', 'TURNPIKE_RELAY_TOKEN'] as const;
-    let fault: unknown;
-    try {
-      load({ generate: false, needed: [...needed] });
-    } catch (error) {
-      fault = error;
-    }
-    expect(fault).toBeInstanceOf(TurnpikeError);
-    expect((fault as TurnpikeError).issues.map((issue) => issue.path)).toEqual(needed);
+    expect(Object.keys(faultsOf(() => load({ generate: false, needed: [...needed] })))).toEqual(needed);
   });
   it('that are too short are refused', () => {
-    expect(() => load({ env: { TURNPIKE_API_TOKEN: 'short' } })).toThrow('too short');
+    expect(faultsOf(() => load({ env: { TURNPIKE_API_TOKEN: 'short' } }))).toEqual({
+      TURNPIKE_API_TOKEN: 'must be at least 16 characters',
+    });
+  });
+  it('that are equal are refused, since the holder of one would hold the other', () => {
+    const env = { TURNPIKE_API_TOKEN: 'sixteen characters', TURNPIKE_OPERATOR_TOKEN: 'sixteen characters' };
+    expect(faultsOf(() => load({ env }))).toEqual({ TURNPIKE_OPERATOR_TOKEN: 'must differ from TURNPIKE_API_TOKEN' });
+  });
+  it('come with names that a path, a username and a usage record can carry', () => {
+    const env = { TURNPIKE_APP: 'a b', TURNPIKE_KEY_ID: 'x'.repeat(65) };
+    expect(Object.keys(faultsOf(() => load({ env })))).toEqual(['TURNPIKE_APP', 'TURNPIKE_KEY_ID']);
+  });
+  it('that cannot be written stop the start', () => {
+    writeFileSync(join(data, 'file'), '');
+    expect(() => load({ data: join(data, 'file') })).toThrow('The data directory cannot be read: ENOTDIR');
   });
   it('in a file that cannot be read stop the start rather than being replaced', () => {
     writeFileSync(join(data, 'secrets.json'), '{ torn');
@@ -83,5 +100,22 @@ describe('the bootstrap app', () => {
     const bootstrap = load();
     const role = load({ generate: false, env: bootstrapEnvironment(bootstrap) });
     expect(role).toEqual(bootstrap);
+  });
+});
+
+describe('configured apps', () => {
+  const shop = { id: 'shop', tokenHashes: ['0'.repeat(64)], keys: [{ id: 'web', secrets: ['sixteen characters'] }] };
+  const bank = { id: 'bank', tokenHashes: ['1'.repeat(64)], keys: [{ id: 'app', secrets: ['sixteen characters'] }] };
+  const loadApps = (...apps: object[]) =>
+    loadConfig(configSchema, { env: { TURNPIKE_APPS: JSON.stringify(apps) }, flags: {} });
+  it('may be several', () => {
+    expect(loadApps(shop, bank).apps.map(({ id }) => id)).toEqual(['shop', 'bank']);
+  });
+  it.each([
+    ['id', { ...bank, id: 'shop' }, 'apps.1.id'],
+    ['token', { ...bank, tokenHashes: shop.tokenHashes }, 'apps.1.tokenHashes.0'],
+    ['key id', { ...bank, keys: shop.keys }, 'apps.1.keys.0.id'],
+  ])('share no %s, or one could spend as the other', (_what, twin, path) => {
+    expect(Object.keys(faultsOf(() => loadApps(shop, twin)))).toEqual([path]);
   });
 });

@@ -36,6 +36,11 @@ describe('configuration', () => {
     const config = loadConfig(schema, { file, env, flags: { 'turn.port': 3 } });
     expect(config).toMatchObject({ name: 'env', turn: { port: 3, relayPorts: '1-2' } });
   });
+  it('reports a section that is no mapping, whatever the environment says of its keys', () => {
+    const env = { TURNPIKE_TURN_PORT: '2' };
+    expect(Object.keys(faultsOf(() => loadConfig(schema, { file: 'turn: 5', env, flags: {} })))).toEqual(['turn']);
+    expect(loadConfig(schema, { file: 'turn:', env, flags: {} }).turn.port).toBe(2);
+  });
   it('names environment variables after the path', () => {
     expect(configKeys(schema).map((key) => key.env)).toEqual([
       'TURNPIKE_NAME',
