@@ -85,7 +85,6 @@ export const egressBatch = z.strictObject({
   readings: z.array(egressReading).min(1).max(1_000),
 });
 export type EgressReading = z.output<typeof egressReading>;
-export type EgressBatch = z.output<typeof egressBatch>;
 
 // ── Scoring, passed in by the composition root ──────────────────────────────────────────────────────────────────────
 

@@ -91,7 +91,7 @@ describe('a call through SFU and TURN', () => {
     expect(statement([anonymous, fromSfu]).totals.overlapBytes).toBe('0');
     const uncalled = [
       used({ participant: 'ann', bytes: 500n, viaSfuBytes: 400n }),
-      used({ participant: 'ann', meter: 'sfu' }),
+      used({ participant: 'ann', meter: 'sfu', bytes: 100n }),
     ];
     expect(statement(uncalled).totals.overlapBytes).toBe('0');
   });

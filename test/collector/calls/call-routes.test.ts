@@ -374,6 +374,9 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
       const [before] = (await usage(`from=2026-11-20T17:30:00Z&to=${cut}&app=demo`)).usage;
       expect(before?.turnBytes).toBe(String(2n ** 60n + 16n));
       expect((await usage(`from=${cut}&to=2026-11-21T00:00:00Z&app=demo`)).usage).toEqual([]);
+      const earlier = new Date(NOW - 10 * second).toISOString(); // of the first readings, of which one goes on
+      const [after] = (await usage(`from=${earlier}&to=2026-11-21T00:00:00Z&app=demo`)).usage;
+      expect(after).toMatchObject({ turnBytes: '1', sfuBytes: '0' });
     });
 
     it('names nobody who was not metered in the span', async () => {
