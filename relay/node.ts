@@ -45,6 +45,8 @@ export interface RelayNodeOptions {
 
 /** Milliseconds between two looks at deadlines, records and checkpoints. */
 const TICK = 100;
+/** Milliseconds between two slices of the meter's work. */
+const PAUSE = 3;
 /** Milliseconds that `stop` gives the allocations to close, and then the collector to take the last records. */
 const CLOSE_WITHIN = 2_000;
 const DELIVER_WITHIN = 3_000;
@@ -202,10 +204,13 @@ class Node implements RelayNode {
     this.#schedule();
   }
 
-  /** The next tick, or the quarter hour if that comes sooner: the readings there are worth being exact. */
+  /**
+   * The next tick, or the quarter hour if that comes sooner: the readings there are worth being exact. While the meter is
+   * behind, after a pause that is as long as a slice: packets are carried meanwhile.
+   */
   #schedule(): void {
-    const toBoundary = this.#meter.boundary - this.#options.clock.now();
-    this.#timer = setTimeout(() => this.#tick(), Math.min(TICK, Math.max(toBoundary, 0)));
+    const toBoundary = Math.max(this.#meter.boundary - this.#options.clock.now(), 0);
+    this.#timer = setTimeout(() => this.#tick(), Math.min(this.#meter.behind ? PAUSE : TICK, toBoundary));
   }
 
   async #stop(): Promise<void> {

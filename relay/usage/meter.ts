@@ -3,7 +3,10 @@
  *
  * Of every allocation there is one record each 10 s of its life, one at every UTC quarter hour and one at its end. In
  * between stand checkpoints: the record that the allocation would leave behind if the process died now. Pure over the
- * time it is told; what it returns is to be kept in one transaction (relay/usage/spool.ts).
+ * time it is told; what it returns of one allocation is to be kept in one transaction (relay/usage/spool.ts).
+ *
+ * It works in slices, between which the relay carries packets. At a quarter hour all counters are read in one go, which is
+ * quick; the records of those readings follow in slices, each before anything else is said of its allocation.
  */
 import type { UsageRecord } from '../contract.ts';
 import type { AllocationId, Counters } from '../planes/plane.ts';
@@ -17,6 +20,13 @@ export const RECORD_INTERVAL = 10_000;
 export const CHECKPOINT_INTERVAL = 500;
 /** Milliseconds of a quarter hour. Every time zone's midnight is one, so no billing period needs interpolation. */
 export const BOUNDARY_INTERVAL = 900_000;
+
+/**
+ * Work of one slice, in units of a look at an allocation's counters: some milliseconds at most. Making and writing an entry
+ * takes about ten times as long as a look.
+ */
+const SLICE = 2_000;
+const ENTRY = 10;
 
 /** What one moment adds to the spool. */
 export interface Entries {
@@ -41,12 +51,15 @@ interface Tracked {
   checkpointDue: number;
   /** As of the last checkpoint. */
   kept: Totals;
+  /** What was read at a quarter hour whose record is still to be made; its last counters where it was just closing. */
+  held: { readonly boundary: number; readonly counters: Counters | undefined } | undefined;
 }
 
 export class Meter {
   readonly #identity: MeterIdentity;
   readonly #tracked = new Map<AllocationId, Tracked>();
   #boundary: number;
+  #behind = false;
 
   /** `now` is Unix milliseconds. */
   constructor(identity: MeterIdentity, now: number) {
@@ -57,6 +70,11 @@ export class Meter {
   /** Unix milliseconds of the next quarter hour, at which `due` wants to be asked. */
   get boundary(): number {
     return this.#boundary;
+  }
+
+  /** Whether the last slice left something undone: `due` wants to be asked again soon. */
+  get behind(): boolean {
+    return this.#behind;
   }
 
   /** Allocations that have begun and not ended. */
@@ -73,31 +91,69 @@ export class Meter {
       recordDue: at.monotonic + RECORD_INTERVAL,
       checkpointDue: at.monotonic,
       kept: NO_TOTALS,
+      held: undefined,
     });
   }
 
-  /** Everything that is due by `at`. `read` gives a live allocation's counters, undefined when it is already closed. */
+  /**
+   * What is due by `at`, as much of it as a slice takes; at a quarter hour nothing yet but a reading of every counter.
+   * `read` gives a live allocation's counters, undefined when it is already closed.
+   */
   due(at: Instant, read: (allocation: AllocationId) => Counters | undefined): Entries {
     const records: UsageRecord[] = [];
     const checkpoints: UsageRecord[] = [];
     const boundary = this.#passed(at.now);
-    for (const tracked of this.#tracked.values()) {
-      const atBoundary = boundary !== undefined && crosses(tracked, boundary);
-      if (!atBoundary && at.monotonic < tracked.recordDue && at.monotonic < tracked.checkpointDue) continue;
-      const counters = read(tracked.facts.allocation);
+    if (boundary !== undefined) {
+      this.#hold(boundary, read);
+      this.#boundary = boundaryAfter(at.now);
+      this.#behind = true;
+      return { records, checkpoints, ended: [] };
+    }
+    this.#behind = false;
+    let work = 0;
+    for (const [allocation, tracked] of this.#tracked) {
+      if (!isDue(tracked, at)) continue;
+      this.#behind = work + ENTRY * (records.length + checkpoints.length) >= SLICE;
+      if (this.#behind) break;
+      work += 1;
+      // Whom the next slice looks at first: those that waited longest.
+      this.#tracked.delete(allocation);
+      this.#tracked.set(allocation, tracked);
+      const counters = read(allocation);
       if (counters === undefined) continue; // its `closed` event is on the way with the last word
       const totals = totalsOf(counters);
-      // A record at the boundary stands in for the periodic one that falls due with it: their totals are the same.
-      const recorded = atBoundary || at.monotonic >= tracked.recordDue;
-      if (recorded) records.push(this.#record(tracked, totals, atBoundary ? boundary : at.now, false));
-      while (tracked.recordDue <= at.monotonic) tracked.recordDue += RECORD_INTERVAL;
+      const record = this.#periodic(tracked, totals, at);
+      if (record !== undefined) records.push(record);
       tracked.checkpointDue = at.monotonic + CHECKPOINT_INTERVAL;
-      if (!recorded && sameTotals(totals, tracked.kept)) continue;
+      if (record === undefined && sameTotals(totals, tracked.kept)) continue;
       tracked.kept = totals;
       checkpoints.push(this.#reading(tracked, totals, at.now, true));
     }
-    if (boundary !== undefined) this.#boundary = boundaryAfter(at.now);
     return { records, checkpoints, ended: [] };
+  }
+
+  /** The record of a quarter hour, or the one that falls due each ten seconds. */
+  #periodic(tracked: Tracked, totals: Totals, at: Instant): UsageRecord | undefined {
+    const due = at.monotonic >= tracked.recordDue;
+    while (tracked.recordDue <= at.monotonic) tracked.recordDue += RECORD_INTERVAL;
+    return this.#released(tracked, totals) ?? (due ? this.#record(tracked, totals, at.now, false) : undefined);
+  }
+
+  /** Reads every counter now, for a record at `boundary`. */
+  #hold(boundary: number, read: (allocation: AllocationId) => Counters | undefined): void {
+    for (const [allocation, tracked] of this.#tracked) {
+      if (tracked.held !== undefined || !crosses(tracked, boundary)) continue;
+      tracked.held = { boundary, counters: read(allocation) };
+    }
+  }
+
+  /** The record of the quarter hour at which the allocation was read, if it is still to be made. */
+  #released(tracked: Tracked, latest: Totals): UsageRecord | undefined {
+    const { held } = tracked;
+    if (held === undefined) return undefined;
+    tracked.held = undefined;
+    const totals = held.counters === undefined ? latest : totalsOf(held.counters);
+    return this.#record(tracked, totals, held.boundary, false);
   }
 
   /** The allocation's last records, from the counters that its `closed` event carried. Empty when it never began. */
@@ -107,6 +163,8 @@ export class Meter {
     this.#tracked.delete(allocation);
     const totals = totalsOf(counters);
     const records: UsageRecord[] = [];
+    const released = this.#released(tracked, totals);
+    if (released !== undefined) records.push(released);
     const boundary = this.#passed(at.now);
     if (boundary !== undefined && crosses(tracked, boundary)) {
       records.push(this.#record(tracked, totals, boundary, false));
@@ -136,6 +194,10 @@ export class Meter {
     const windowEnd = Math.max(now, tracked.windowEnd);
     return recordOf(this.#identity, tracked.facts, { seq: tracked.seq, windowEnd, final, totals });
   }
+}
+
+function isDue(tracked: Tracked, at: Instant): boolean {
+  return tracked.held !== undefined || at.monotonic >= tracked.recordDue || at.monotonic >= tracked.checkpointDue;
 }
 
 /** Whether the quarter hour lies in the part of the allocation's life that no record covers yet. */

@@ -1,12 +1,14 @@
 /**
- * Puts the meter's entries into the spool, one write at a time and in order. What a full or failing disk does not take is
- * kept and tried again with the next entries; meanwhile older readings give way to newer ones, so that the memory is
- * bounded by the number of allocations, not by how long the disk is away.
+ * Puts the meter's entries into the spool, one write at a time, an allocation's own in order and together, and no more in
+ * one write than holds the event loop for some milliseconds. What a slow, full or failing disk has not taken waits here;
+ * newer readings take the place of older ones that they contain, so that the memory is bounded by the number of
+ * allocations, not by how long the disk is away.
  */
 import type { Counter } from 'prom-client';
 import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import type { UsageRecord } from '../contract.ts';
+import type { AllocationId } from '../planes/plane.ts';
 import { isAtBoundary } from './meter.ts';
 import type { Entries } from './meter.ts';
 
@@ -18,12 +20,22 @@ export interface UsageWriterOptions {
   readonly metrics: Metrics;
 }
 
-const NOTHING: Entries = { records: [], checkpoints: [], ended: [] };
+/** Entries of one write, give or take one allocation's. */
+const MOST = 256;
+
+/** What one allocation has waiting. */
+interface Waiting {
+  readonly records: readonly UsageRecord[];
+  readonly checkpoint: UsageRecord | undefined;
+  readonly ended: boolean;
+}
+
+const NOTHING: Waiting = { records: [], checkpoint: undefined, ended: false };
 
 export class UsageWriter {
   readonly #options: UsageWriterOptions;
   readonly #written: Counter;
-  #waiting: Entries = NOTHING;
+  readonly #waiting = new Map<AllocationId, Waiting>();
   #writing: Promise<void> | undefined;
   #failure: string | undefined;
 
@@ -38,20 +50,22 @@ export class UsageWriter {
   }
 
   write(entries: Entries): void {
-    this.#waiting = join(this.#waiting, entries, this.#failure !== undefined);
-    if (!isEmpty(this.#waiting)) this.#writing ??= this.#drain();
+    for (const [allocation, later] of byAllocation(entries)) {
+      this.#waiting.set(allocation, joined(this.#waiting.get(allocation) ?? NOTHING, later));
+    }
+    if (this.#waiting.size > 0) this.#writing ??= this.#drain();
   }
 
   /** Resolves when everything given so far is written, or has failed once more. */
   async settled(): Promise<void> {
-    if (!isEmpty(this.#waiting)) this.#writing ??= this.#drain();
+    if (this.#waiting.size > 0) this.#writing ??= this.#drain();
     await this.#writing;
   }
 
   async #drain(): Promise<void> {
-    while (!isEmpty(this.#waiting)) {
-      const entries = this.#waiting;
-      this.#waiting = NOTHING;
+    while (this.#waiting.size > 0) {
+      const taken = this.#take();
+      const entries = entriesOf(taken);
       try {
         await this.#options.spool.write(entries);
         if (this.#failure !== undefined) this.#options.log.info('usage is written to disk again');
@@ -62,34 +76,59 @@ export class UsageWriter {
       } catch (error) {
         if (this.#failure === undefined) this.#options.log.error({ err: error }, 'usage cannot be written to disk');
         this.#failure = error instanceof Error ? error.message : String(error);
-        this.#waiting = join(entries, this.#waiting, true);
+        for (const [allocation, earlier] of taken) {
+          this.#waiting.set(allocation, joined(earlier, this.#waiting.get(allocation) ?? NOTHING));
+        }
         break; // the next entries come with the next tick, and are the next attempt
       }
     }
     this.#writing = undefined;
   }
-}
 
-/** `later` after `earlier`; with `shrink`, without readings that a later one of the same allocation contains. */
-function join(earlier: Entries, later: Entries, shrink: boolean): Entries {
-  if (isEmpty(earlier)) return later;
-  const ended = [...earlier.ended, ...later.ended];
-  const gone = new Set(ended);
-  const checkpoints = new Map<string, UsageRecord>();
-  for (const checkpoint of [...earlier.checkpoints, ...later.checkpoints]) {
-    if (!gone.has(checkpoint.allocation_id)) checkpoints.set(checkpoint.allocation_id, checkpoint);
+  /** The allocations that have waited longest, with all that is theirs. */
+  #take(): Map<AllocationId, Waiting> {
+    const taken = new Map<AllocationId, Waiting>();
+    let size = 0;
+    for (const [allocation, waiting] of this.#waiting) {
+      if (size >= MOST) break;
+      size += waiting.records.length + 1;
+      taken.set(allocation, waiting);
+      this.#waiting.delete(allocation);
+    }
+    return taken;
   }
-  const records = [...earlier.records, ...later.records];
-  return { records: shrink ? withoutContained(records) : records, checkpoints: [...checkpoints.values()], ended };
 }
 
-function withoutContained(records: readonly UsageRecord[]): UsageRecord[] {
-  const newest = new Map(records.map((record) => [record.allocation_id, record.seq]));
-  return records.filter(
-    (record) => record.final || isAtBoundary(record) || newest.get(record.allocation_id) === record.seq,
-  );
+function byAllocation({ records, checkpoints, ended }: Entries): Map<AllocationId, Waiting> {
+  const found = new Map<AllocationId, Waiting>();
+  const add = (allocation: AllocationId, change: Partial<Waiting>) =>
+    void found.set(allocation, joined(found.get(allocation) ?? NOTHING, { ...NOTHING, ...change }));
+  for (const record of records) add(record.allocation_id, { records: [record] });
+  for (const checkpoint of checkpoints) add(checkpoint.allocation_id, { checkpoint });
+  for (const allocation of ended) add(allocation, { ended: true });
+  return found;
 }
 
-function isEmpty(entries: Entries): boolean {
-  return entries.records.length + entries.checkpoints.length + entries.ended.length === 0;
+/** `later` after `earlier`, without readings that a later one contains, and without the checkpoint of what has ended. */
+function joined(earlier: Waiting, later: Waiting): Waiting {
+  const ended = earlier.ended || later.ended;
+  const kept = later.records.length === 0 ? earlier.records : earlier.records.filter(standsAlone);
+  return {
+    records: [...kept, ...later.records],
+    checkpoint: ended ? undefined : (later.checkpoint ?? earlier.checkpoint),
+    ended,
+  };
+}
+
+/** Whether no later reading makes this one redundant. */
+function standsAlone(record: UsageRecord): boolean {
+  return record.final || isAtBoundary(record);
+}
+
+function entriesOf(waiting: ReadonlyMap<AllocationId, Waiting>): Entries {
+  return {
+    records: [...waiting.values()].flatMap(({ records }) => records),
+    checkpoints: [...waiting.values()].flatMap(({ checkpoint }) => checkpoint ?? []),
+    ended: [...waiting].flatMap(([allocation, { ended }]) => (ended ? [allocation] : [])),
+  };
 }

@@ -11,6 +11,7 @@ import {
   Meter,
   RECORD_INTERVAL,
 } from '../../../relay/usage/meter.ts';
+import type { Entries } from '../../../relay/usage/meter.ts';
 import { allocationId, counters, identity, metered, scaleOf } from './samples.ts';
 
 const NOON = Date.UTC(2026, 10, 20, 12);
@@ -25,17 +26,29 @@ function bench(start = NOON + 1_234) {
     const scale = plane.get(allocation);
     return scale === undefined ? undefined : counters(scale);
   };
+  const slice = () => meter.due(at(), read);
+  /** All slices of this moment. */
+  const due = (): Entries => {
+    const slices = [slice()];
+    while (meter.behind) slices.push(slice());
+    return {
+      records: slices.flatMap(({ records }) => records),
+      checkpoints: slices.flatMap(({ checkpoints }) => checkpoints),
+      ended: [],
+    };
+  };
   return {
     clock,
     meter,
     plane,
+    slice,
+    due,
     open: (index: number) => {
       plane.set(allocationId(index), 0n);
       meter.opened(metered(index), at());
     },
     count: (index: number, by: bigint) =>
       void plane.set(allocationId(index), (plane.get(allocationId(index)) ?? 0n) + by),
-    due: () => meter.due(at(), read),
     close: (index: number) => {
       const scale = plane.get(allocationId(index)) ?? 0n;
       plane.delete(allocationId(index));
@@ -130,6 +143,77 @@ describe('the meter', () => {
     expect(due().records).toMatchObject([{ window_end: quarter }]);
     clock.advance(BOUNDARY_INTERVAL);
     expect(due().records).toMatchObject([{ window_end: quarter + 6 * BOUNDARY_INTERVAL }]);
+  });
+
+  it('reads every counter at the quarter hour in one go, and makes the records of those readings in slices', () => {
+    const quarter = NOON + BOUNDARY_INTERVAL;
+    const { clock, meter, open, count, slice } = bench(quarter - 3_000);
+    const indices = Array.from({ length: 1_000 }, (_, index) => index);
+    for (const index of indices) open(index);
+    for (const index of indices) count(index, BigInt(index));
+    clock.advance(3_000);
+    expect(slice()).toEqual({ records: [], checkpoints: [], ended: [] });
+    const slices: Entries[] = [];
+    while (meter.behind) {
+      clock.advance(5);
+      for (const index of indices) count(index, 1n);
+      slices.push(slice());
+    }
+    expect(slices.length).toBeGreaterThan(5);
+    const sizes = slices.map(({ records, checkpoints }) => records.length + checkpoints.length);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(220);
+    const records = slices.flatMap((each) => each.records);
+    expect(records.map((record) => [record.participant_id, record.window_end, scaleOf(record)])).toEqual(
+      indices.map((index) => [`p${index}`, quarter, BigInt(index)]),
+    );
+    for (const [passed, { checkpoints }] of slices.entries()) {
+      for (const checkpoint of checkpoints) {
+        const index = BigInt(checkpoint.participant_id.slice(1));
+        expect([checkpoint.seq, scaleOf(checkpoint)]).toEqual([1, index + BigInt(passed + 1)]);
+      }
+    }
+  });
+
+  it('keeps to what it read at the quarter hour when the allocation ends before its record was made', () => {
+    const quarter = NOON + BOUNDARY_INTERVAL;
+    const { clock, open, count, slice, close } = bench(quarter - 3_000);
+    open(1);
+    count(1, 7n);
+    clock.advance(3_000);
+    slice();
+    count(1, 4n);
+    clock.advance(1);
+    expect(close(1).records.map((record) => [record.window_end, record.final, scaleOf(record)])).toEqual([
+      [quarter, false, 7n],
+      [quarter + 1, true, 11n],
+    ]);
+  });
+
+  it('takes the last counters for the quarter hour of an allocation that was just closing', () => {
+    const quarter = NOON + BOUNDARY_INTERVAL;
+    const meter = new Meter(identity, quarter - 3_000);
+    meter.opened(metered(1), { now: quarter - 3_000, monotonic: 0 });
+    meter.due({ now: quarter, monotonic: 3_000 }, () => undefined);
+    const { records } = meter.closed(allocationId(1), counters(7n), { now: quarter + 1, monotonic: 3_001 });
+    expect(records.map((record) => [record.window_end, scaleOf(record)])).toEqual([
+      [quarter, 7n],
+      [quarter + 1, 7n],
+    ]);
+  });
+
+  it('does in slices, longest waiting first, whatever else falls due at once', () => {
+    const { clock, open, count, slice } = bench();
+    const indices = Array.from({ length: 500 }, (_, index) => index);
+    for (const index of indices) open(index);
+    const seen: string[] = [];
+    for (let round = 0; round < 8; round += 1) {
+      for (const index of indices) count(index, 1n);
+      const { checkpoints } = slice();
+      expect(checkpoints.length).toBeLessThanOrEqual(220);
+      seen.push(...checkpoints.map((checkpoint) => checkpoint.participant_id));
+      clock.advance(CHECKPOINT_INTERVAL / 4);
+    }
+    expect(new Set(seen.slice(0, 500)).size).toBe(500);
   });
 
   it('closes a quarter hour before the end of an allocation that ends just after it', () => {

@@ -55,6 +55,23 @@ describe('the usage writer', () => {
     expect(values).toEqual([{ labels: { result: 'written' }, value: 2 }]);
   });
 
+  it('writes no more at once than the event loop bears, each allocation whole', async () => {
+    const { disk, state, writer } = bench();
+    const held = gate();
+    state.hold = held.promise;
+    for (let index = 0; index < 1_000; index += 1) {
+      writer.write(entries({ records: [reading(index, 0)], checkpoints: [reading(index, 1)] }));
+    }
+    held.open();
+    await writer.settled();
+    expect(disk.length).toBeGreaterThan(5);
+    for (const { records, checkpoints } of disk) {
+      expect(records.length + checkpoints.length).toBeLessThanOrEqual(260);
+      expect(records.map((record) => record.allocation_id)).toEqual(checkpoints.map((each) => each.allocation_id));
+    }
+    expect(disk.flatMap((each) => each.records)).toHaveLength(1_000);
+  });
+
   it('never brings back the checkpoint of an allocation that has ended', async () => {
     const { disk, state, writer } = bench();
     state.full = true;
