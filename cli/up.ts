@@ -91,6 +91,7 @@ function welcome(config: Config, bootstrap: Bootstrap): string {
   const base = publicUrl(config);
   const key = config.apps[0]?.keys[0]?.id ?? bootstrap.keyId;
   const app = config.apps[0]?.id ?? bootstrap.appId;
+  const isBootstrap = config.apps.length === 0;
   const token = join(config.data, API_TOKEN_FILE);
   return `
 Turnpike is up.
@@ -99,11 +100,11 @@ Turnpike is up.
   try it     ${base}/try
   TURN       ${turnUrls(config).turn.join(' ')}
   key id     ${key} (app ${app})
-  API token  ${config.apps.length === 0 ? `in ${token}` : 'as configured'}
+  API token  ${isBootstrap ? `in ${token}` : 'as configured'}
 
 ICE servers for a client:
 
-  curl -sX POST ${base}/v1/turn/keys/${key}/credentials/generate-ice-servers -H "Authorization: Bearer $(cat ${token})" -H 'Content-Type: application/json' -d '{"ttl":3600}'
+  curl -sX POST ${base}/v1/turn/keys/${key}/credentials/generate-ice-servers -H "Authorization: Bearer ${isBootstrap ? `$(cat ${token})` : '$TURNPIKE_API_TOKEN'}" -H 'Content-Type: application/json' -d '{"ttl":3600}'
 
 `;
 }

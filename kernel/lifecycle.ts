@@ -30,11 +30,28 @@ export class Lifecycle {
   }
 }
 
-/** Calls `stop` once on SIGINT or SIGTERM. Returns a function that removes the handlers. */
-export function onStopSignal(stop: (signal: NodeJS.Signals) => void): () => void {
+/** Milliseconds in which a signal that comes again is the same wish: npm passes on a Ctrl-C that the terminal has sent already. */
+const ECHO_MS = 1_000;
+
+/**
+ * Calls `stop` once on SIGINT or SIGTERM. Asked again later, the process ends at once, as if it had never listened. `now` in
+ * milliseconds. Returns a function that removes the handlers.
+ */
+export function onStopSignal(stop: (signal: NodeJS.Signals) => void, now = () => performance.now()): () => void {
   const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
-  for (const signal of signals) process.once(signal, stop);
-  return () => {
-    for (const signal of signals) process.off(signal, stop);
+  let asked: number | undefined;
+  const handle = (signal: NodeJS.Signals) => {
+    if (asked === undefined) {
+      asked = now();
+      stop(signal);
+    } else if (now() - asked >= ECHO_MS) {
+      remove();
+      process.kill(process.pid, signal);
+    }
   };
+  const remove = () => {
+    for (const signal of signals) process.off(signal, handle);
+  };
+  for (const signal of signals) process.on(signal, handle);
+  return remove;
 }

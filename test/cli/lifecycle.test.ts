@@ -118,6 +118,16 @@ describe.skipIf(!hasEmbeddedStore)('turnpike up', () => {
     expect(service.said).toEqual([]);
     expect(await processesOn(data)).toEqual([]);
   });
+  it('drains and exits 0 on a Ctrl-C that npm passes on once more', async () => {
+    const service = up();
+    await service.until('Turnpike is up.');
+    service.child.kill('SIGINT');
+    service.child.kill('SIGINT');
+    await service.until('"reason":"SIGTERM"'); // a role was told, rather than left alone
+    service.child.kill('SIGINT');
+    expect(await service.ended).toBe(0);
+    expect(await processesOn(data)).toEqual([]);
+  });
   it('leaves nothing behind when it is killed in the middle of a start', async () => {
     const service = up();
     await service.until('embedded ClickHouse is ready');
