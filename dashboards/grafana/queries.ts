@@ -58,7 +58,9 @@ export function overviewQueries(card: RateCard) {
     callsNow: table(`SELECT toFloat64(uniqExact(app_id, call_id)) AS calls FROM (
   SELECT app_id, call_id FROM ${connections} WHERE ts > $__toTime - INTERVAL 20 SECOND AND ts <= $__toTime
   UNION ALL
-  SELECT app_id, call_id FROM ${readings} WHERE window_end > $__toTime - INTERVAL 20 SECOND AND window_end <= $__toTime
+  SELECT app_id, call_id FROM ${readings} WHERE window_end > $__toTime - INTERVAL 40 SECOND AND window_end <= $__toTime
+  GROUP BY app_id, call_id, server_id, boot_id, object_id, peer_class
+  HAVING max(window_end) > $__toTime - INTERVAL 20 SECOND AND max(client_tx_bytes) > if(count() = 1, 0, min(client_tx_bytes))
 ) WHERE ${ofApps} AND call_id != ''`),
 
     mos: series(`SELECT $__timeInterval(ts) AS time, toString(mos_model) AS model,

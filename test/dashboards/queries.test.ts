@@ -1,3 +1,4 @@
+import { egressRow } from '../conformance/store.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { callDashboard } from '../../dashboards/grafana/call.ts';
@@ -93,6 +94,25 @@ describe.skipIf(!hasEmbeddedStore)('the SQL behind the panels', () => {
 
   it.each(Object.entries(panels))('is valid before Grafana knows of any app: %s', async (_, query) => {
     await expect(run(query.sql, { apps: [] })).resolves.toBeDefined();
+  });
+
+  it('does not count a call whose allocation is only read, and no longer carries anything', async () => {
+    const to = END + 40 * 86_400_000; // beyond the month of the other rows
+    const reading = (object: string, seq: number, bytes: bigint) =>
+      egressRow({
+        app_id: 'idle',
+        call_id: object,
+        object_id: object,
+        seq,
+        window_end: to - 30_000 + seq * 10_000,
+        client_tx_bytes: bytes,
+      });
+    const carried = { silent: [7n, 7n, 7n], talking: [7n, 8n, 9n] };
+    const rows = Object.entries(carried).flatMap(([object, totals]) =>
+      totals.map((bytes, seq) => reading(object, seq, bytes)),
+    );
+    await store.insert('egress_samples', rows);
+    expect(await run(overview.callsNow.sql, { to, apps: ['idle'] })).toEqual([{ calls: 1 }]);
   });
 
   it('counts a call as live for 20 seconds after its last row', async () => {
