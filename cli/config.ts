@@ -24,15 +24,25 @@ const appSettings = z.strictObject({
   id: entityName,
   tokenHashes: z.array(sha256Hex).min(1).describe('SHA-256 in hex of each live API token.'),
   keys: z
-    .array(z.strictObject({ id: entityName, secrets: z.array(secretText).min(1) }))
+    .array(
+      z.strictObject({
+        id: entityName,
+        secrets: z.array(secretText).min(1),
+        plainUsernames: z.boolean().optional().describe('Takes names that another backend mints, too.'),
+      }),
+    )
     .min(1)
     .describe('TURN keys; the first secret signs, all of them verify.'),
   origins: z.array(z.string()).default(['*']).describe('Origins whose pages may report; * is any.'),
 });
 
-/** A key id or a token that two apps share would let one spend as the other: every id and token is there once. */
+/**
+ * A key id or a token that two apps share would let one spend as the other: every id and token is there once. A plain
+ * username does not say its key: one key at most takes them.
+ */
 function refuseTwins(apps: readonly z.output<typeof appSettings>[], context: z.RefinementCtx): void {
   const seen = new Set<string>();
+  let plain: string | undefined;
   const claim = (kind: string, value: string, path: PropertyKey[]) => {
     const name = `${kind} ${value}`;
     if (seen.has(name))
@@ -42,7 +52,14 @@ function refuseTwins(apps: readonly z.output<typeof appSettings>[], context: z.R
   for (const [at, app] of apps.entries()) {
     claim('app id', app.id, [at, 'id']);
     for (const [index, hash] of app.tokenHashes.entries()) claim('token', hash, [at, 'tokenHashes', index]);
-    for (const [index, key] of app.keys.entries()) claim('key id', key.id, [at, 'keys', index, 'id']);
+    for (const [index, key] of app.keys.entries()) {
+      claim('key id', key.id, [at, 'keys', index, 'id']);
+      if (key.plainUsernames !== true) continue;
+      const path = [at, 'keys', index, 'plainUsernames'];
+      const message = `is true of ${plain} already, and a plain username does not say which key is meant`;
+      if (plain !== undefined) context.addIssue({ code: 'custom', path, message });
+      plain ??= key.id;
+    }
   }
 }
 

@@ -5,7 +5,7 @@
 export const errorTable = {
   TP_KERNEL_NOT_FOUND: [404, 'There is no such route.'],
   TP_KERNEL_METHOD: [405, 'This route does not answer that method.'],
-  TP_KERNEL_CONTENT_TYPE: [415, 'The body must be JSON (application/json).'],
+  TP_KERNEL_CONTENT_TYPE: [415, 'The body must be JSON (application/json), or a form where the route says so.'],
   TP_KERNEL_BODY_TOO_LARGE: [413, 'The body is larger than this route accepts.'],
   TP_KERNEL_BAD_HTTP: [400, 'The request is not well-formed HTTP/1.1.'],
   TP_KERNEL_HEADERS_TOO_LARGE: [431, 'The headers are larger than this server accepts.'],

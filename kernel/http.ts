@@ -17,8 +17,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call this route; `anyone` is public. */
     allow?: readonly PrincipalKind[] | 'anyone';
-    /** Also accept the token as `?token=` (beacons cannot set headers). */
-    tokenInQuery?: boolean;
+    /** Query parameter in which the token is accepted too (beacons cannot set headers; the TURN REST draft has `key`). */
+    tokenInQuery?: 'token' | 'key';
   }
   interface FastifyRequest {
     principal: Principal | undefined;
@@ -93,7 +93,7 @@ function identify(request: FastifyRequest, options: HttpOptions): Principal | un
   return { kind: 'operator' };
 }
 
-/** Bearer, or HTTP Basic with the token as password (a browser's own login box), or `?token=` where the route takes it. */
+/** Bearer, or HTTP Basic with the token as password (a browser's own login box), or a query parameter where the route takes one. */
 function tokenOf(request: FastifyRequest): string | undefined {
   const [scheme = '', value = ''] = (request.headers.authorization ?? '').split(' ');
   if (scheme.toLowerCase() === 'bearer' && value !== '') return value;
@@ -103,9 +103,10 @@ function tokenOf(request: FastifyRequest): string | undefined {
       .toString('utf8')
       .replace(/^[^:]*:/, '');
   }
-  if (request.routeOptions.config.tokenInQuery !== true) return undefined;
-  const query = request.query as Record<string, unknown>;
-  return typeof query['token'] === 'string' ? query['token'] : undefined;
+  const parameter = request.routeOptions.config.tokenInQuery;
+  if (parameter === undefined) return undefined;
+  const inQuery = (request.query as Record<string, unknown>)[parameter];
+  return typeof inQuery === 'string' ? inQuery : undefined;
 }
 
 /** Refuses another server's name (DNS rebinding) and another site's page (cross-site requests). */

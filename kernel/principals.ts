@@ -9,6 +9,23 @@ import type { ReportClaims } from './report-token.ts';
 export interface KeySettings {
   readonly id: string;
   readonly secrets: readonly string[];
+  /**
+   * Whether this key's secrets also verify plain TURN REST names (`<expiry>:<anything>`), which somebody else's backend
+   * mints. Such a name says no key, so at most one key of a relay may take them.
+   */
+  readonly plainUsernames?: boolean | undefined;
+}
+
+/** The most that an app's credentials may carry, and the app in a month. Absent means no ceiling. */
+export interface AppCeilings {
+  /** Allocations alive at once of one credential. */
+  readonly allocations?: number | undefined;
+  /** Egress bytes of one allocation. */
+  readonly bytes?: bigint | undefined;
+  readonly packetsPerSecond?: number | undefined;
+  readonly bitsPerSecond?: number | undefined;
+  /** Egress bytes of the app's relayed calls in a calendar month (UTC), over all relays. */
+  readonly bytesPerMonth?: bigint | undefined;
 }
 
 /** One tenant. `tokenHashes` are SHA-256 in hex: the tokens themselves are not kept. */
@@ -18,6 +35,7 @@ export interface AppSettings {
   readonly keys: readonly KeySettings[];
   /** Origins whose pages may report; `*` is any. */
   readonly origins: readonly string[];
+  readonly ceilings?: AppCeilings | undefined;
 }
 
 export type Principal =
@@ -33,7 +51,12 @@ export interface Authority {
   /** The principal that this token proves, if any. Takes the same steps for every token. */
   authenticate(token: string): Principal | undefined;
   app(id: string): AppSettings | undefined;
-  key(keyId: string): { readonly app: AppSettings; readonly key: KeySettings } | undefined;
+  key(keyId: string): OwnedKey | undefined;
+}
+
+export interface OwnedKey {
+  readonly app: AppSettings;
+  readonly key: KeySettings;
 }
 
 export interface AuthoritySettings {

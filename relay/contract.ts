@@ -79,6 +79,30 @@ export const generateRequest = z.object({
 });
 export type GenerateRequest = z.output<typeof generateRequest>;
 
+/** Seconds that the TURN REST draft recommends (draft-uberti-behave-turn-rest-00 §2.2), and Twilio's default and maximum. */
+export const TURN_REST_TTL_SECONDS = 86_400;
+export const MAX_TWILIO_TTL_SECONDS = 86_400;
+
+/** Whole seconds as text: of a query, of a form. */
+const secondsText = (most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,6}$/, 'must be a whole number of seconds')
+    .transform(Number)
+    .pipe(z.int().min(1).max(most));
+
+/** GET /turn: the TURN REST draft's parameters; `key` is the API token, `ttl` an addition of ours. */
+export const turnRestRequest = z.object({
+  service: z.literal('turn'),
+  username: shortName.optional(),
+  ttl: secondsText(MAX_TTL_SECONDS).default(TURN_REST_TTL_SECONDS),
+});
+
+/** POST …/Tokens.json: the form of Twilio's Network Traversal Service. */
+export const twilioRequest = z.object({
+  Ttl: secondsText(MAX_TWILIO_TTL_SECONDS).default(MAX_TWILIO_TTL_SECONDS),
+});
+
 export interface IceServer {
   readonly urls: readonly string[];
   readonly username?: string;
@@ -89,6 +113,39 @@ export interface IceServersAnswer {
   readonly iceServers: readonly IceServer[];
   /** Where and with which token a client reports its getStats. */
   readonly reporting: { readonly url: string; readonly token: string };
+}
+
+/** Answer of Cloudflare's older …/credentials/generate. */
+export interface LegacyIceServersAnswer {
+  readonly iceServers: IceServer;
+  readonly reporting: IceServersAnswer['reporting'];
+}
+
+/** Answer of the TURN REST draft. */
+export interface TurnRestAnswer {
+  readonly username: string;
+  readonly password: string;
+  /** Seconds. */
+  readonly ttl: number;
+  readonly uris: readonly string[];
+}
+
+/** Answer of Twilio's Network Traversal Service. */
+export interface TwilioTokenAnswer {
+  readonly username: string;
+  readonly password: string;
+  /** Seconds, as text. */
+  readonly ttl: string;
+  readonly account_sid: string;
+  /** RFC 2822. */
+  readonly date_created: string;
+  readonly date_updated: string;
+  readonly ice_servers: readonly {
+    readonly url: string;
+    readonly urls: string;
+    readonly username?: string;
+    readonly credential?: string;
+  }[];
 }
 
 /** What a sealed username carries, readable only by relays that hold the key's secret. */

@@ -54,7 +54,7 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
     PATH,
     {
       bodyLimit: BODY_LIMIT,
-      config: { allow: ['report'], tokenInQuery: true },
+      config: { allow: ['report'], tokenInQuery: 'token' },
       onRequest: async (request, reply) => {
         requireOrigin(request, authority);
         const seconds = allowance.take(claimsOf(request));

@@ -21,7 +21,8 @@ const limitFields = [
 ] as const satisfies readonly { name: keyof CredentialLimits; bit: number; width: number }[];
 const ALL_LIMITS = limitFields.reduce((bits, field) => bits | field.bit, 0);
 
-/** The most that `encodeClaims` can give. */
+/** The least and the most that `encodeClaims` can give. */
+export const MIN_CLAIMS_BYTES = 2 + 3;
 export const MAX_CLAIMS_BYTES =
   2 + 3 * (1 + MAX_NAME_BYTES) + limitFields.reduce((total, field) => total + field.width, 0);
 

@@ -1,17 +1,13 @@
-/** Issues what `RTCPeerConnection` takes: Cloudflare's `iceServers`, with where and how to report beside them. */
+/** Issues a credential, and says it as `RTCPeerConnection` takes it: Cloudflare's `iceServers`, with where to report beside. */
 import type { Clock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Issue } from '../../kernel/errors.ts';
 import type { KeySettings } from '../../kernel/principals.ts';
 import type { Random } from '../../kernel/random.ts';
-import {
-  DEFAULT_REPORT_CONNECTIONS,
-  deriveKey,
-  issueReportToken,
-  REPORT_GRACE_SECONDS,
-} from '../../kernel/report-token.ts';
+import { DEFAULT_REPORT_CONNECTIONS, issueReportToken, REPORT_GRACE_SECONDS } from '../../kernel/report-token.ts';
 import type { CredentialLimits, GenerateRequest, IceServer, IceServersAnswer } from '../contract.ts';
-import { passwordOf, SEAL_KEY_BYTES, sealName } from './username.ts';
+import { sealKeysOf } from './seal-keys.ts';
+import { passwordOf, sealName } from './username.ts';
 
 /** Where clients find this service. */
 export interface ServiceUrls {
@@ -28,26 +24,37 @@ export interface Issuing {
   readonly key: KeySettings;
   readonly urls: ServiceUrls;
   /** The most that this app may grant; absent means that it has no ceilings. */
-  readonly ceilings?: CredentialLimits;
+  readonly ceilings?: CredentialLimits | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
 
+/** What was issued, before it is said in anybody's shape. */
+export interface Credential {
+  readonly username: string;
+  readonly password: string;
+  /** Seconds. */
+  readonly ttl: number;
+  /** Unix milliseconds. */
+  readonly issuedAt: number;
+  readonly urls: ServiceUrls;
+  readonly reporting: IceServersAnswer['reporting'];
+}
+
 /** One credential under the key's first secret. It lives `ttl` seconds, rounded up to a whole second of Unix time. */
-export function issueIceServers(request: GenerateRequest, by: Issuing): IceServersAnswer {
-  const [secret] = by.key.secrets;
-  if (secret === undefined) throw new TurnpikeError('TP_RELAY_KEY', 'This TURN key has no secret to sign with.');
-  const expiry = Math.ceil(by.clock.now() / 1000) + request.ttl;
+export function issueCredential(request: GenerateRequest, by: Issuing): Credential {
+  const [signing] = sealKeysOf(by.key);
+  if (signing === undefined) throw new TurnpikeError('TP_RELAY_KEY', 'This TURN key has no secret to sign with.');
+  const [sealKey, secret] = signing;
+  const issuedAt = by.clock.now();
+  const expiry = Math.ceil(issuedAt / 1000) + request.ttl;
   const names = {
     customId: request.customIdentifier ?? '',
     call: request.call ?? '',
     participant: request.participant ?? '',
   };
   const limits = withinCeilings(request.limits ?? {}, by.ceilings ?? {});
-  const sealKey = deriveKey(secret, 'seal', SEAL_KEY_BYTES);
   const username = sealName({ ...names, limits }, { expiry, keyId: by.key.id, sealKey }, by.random);
-  const { stunUrls, turnUrls, reportUrl } = by.urls;
-  const stun: IceServer[] = stunUrls.length > 0 ? [{ urls: stunUrls }] : [];
   const token = issueReportToken(
     {
       keyId: by.key.id,
@@ -59,9 +66,20 @@ export function issueIceServers(request: GenerateRequest, by: Issuing): IceServe
     secret,
   );
   return {
-    iceServers: [...stun, { urls: turnUrls, username, credential: passwordOf(username, secret) }],
-    reporting: { url: reportUrl, token },
+    username,
+    password: passwordOf(username, secret),
+    ttl: request.ttl,
+    issuedAt,
+    urls: by.urls,
+    reporting: { url: by.urls.reportUrl, token },
   };
+}
+
+/** A fresh credential as Cloudflare's newer shape: STUN and TURN apart, STUN without a credential. */
+export function issueIceServers(request: GenerateRequest, by: Issuing): IceServersAnswer {
+  const { urls, username, password, reporting } = issueCredential(request, by);
+  const stun: IceServer[] = urls.stunUrls.length > 0 ? [{ urls: urls.stunUrls }] : [];
+  return { iceServers: [...stun, { urls: urls.turnUrls, username, credential: password }], reporting };
 }
 
 /** The limits asked for, with the app's own where none was; throws TP_RELAY_LIMITS naming each that is above. */

@@ -1,17 +1,20 @@
-/** The credential API: Cloudflare Realtime TURN's calls, with its shapes and status codes. */
-import type { FastifyPluginAsync } from 'fastify';
+/** The credential API: Cloudflare Realtime TURN's calls, the TURN REST draft's and Twilio's, with their shapes and status codes. */
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { Clock } from '../../kernel/clock.ts';
 import { issuesOf, TurnpikeError } from '../../kernel/errors.ts';
+import type { Issue } from '../../kernel/errors.ts';
+import { check } from '../../kernel/http.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import type { Authority, KeySettings, Principal } from '../../kernel/principals.ts';
 import type { Random } from '../../kernel/random.ts';
-import { generateRequest } from '../contract.ts';
+import { generateRequest, MAX_TWILIO_TTL_SECONDS, shortName, turnRestRequest, twilioRequest } from '../contract.ts';
 import type { CredentialLimits, GenerateRequest } from '../contract.ts';
-import { issueIceServers } from './ice-servers.ts';
-import type { ServiceUrls } from './ice-servers.ts';
+import { legacyAnswer, turnRestAnswer, twilioAnswer } from './answers.ts';
+import { issueCredential, issueIceServers } from './ice-servers.ts';
+import type { Issuing, ServiceUrls } from './ice-servers.ts';
 
 export interface CredentialRouteOptions {
-  readonly authority: Pick<Authority, 'key'>;
+  readonly authority: Pick<Authority, 'app' | 'key'>;
   /** Asked for each credential: the relay's ports are known only once it listens. */
   readonly urls: () => ServiceUrls;
   /** The most that an app may grant; absent, or undefined for an app, means no ceilings. */
@@ -21,40 +24,83 @@ export interface CredentialRouteOptions {
   readonly random: Random;
 }
 
-export const credentialRoutes: FastifyPluginAsync<CredentialRouteOptions> = async (app, options) => {
-  const issued = options.metrics.counter('turnpike_credentials_issued_total');
+const FORM = 'application/x-www-form-urlencoded';
 
-  app.post<{ Params: { keyId: string } }>(
-    '/v1/turn/keys/:keyId/credentials/generate-ice-servers',
-    { config: { allow: ['app'] } },
-    async (request, reply) => {
-      const { app: appId, key } = ownKey(options.authority, request.principal, request.params.keyId);
-      const ceilings = options.ceilingsOf?.(appId);
-      const answer = issueIceServers(readRequest(request.body), {
-        app: appId,
-        key,
-        urls: options.urls(),
-        ...(ceilings === undefined ? {} : { ceilings }),
-        clock: options.clock,
-        random: options.random,
-      });
-      issued.inc({ route: 'generate-ice-servers' });
-      return reply.status(201).header('cache-control', 'no-store').send(answer);
-    },
-  );
+interface KeyRoute {
+  Params: { keyId: string };
+}
+
+export const credentialRoutes: FastifyPluginAsync<CredentialRouteOptions> = async (server, options) => {
+  const issued = options.metrics.counter('turnpike_credentials_issued_total');
+  const config = { allow: ['app'] } as const;
+  const by = ({ app, key }: OwnKey): Issuing => {
+    const { urls, ceilingsOf, clock, random } = options;
+    return { app, key, urls: urls(), ceilings: ceilingsOf?.(app), clock, random };
+  };
+  server.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
+
+  server.post<KeyRoute>('/v1/turn/keys/:keyId/credentials/generate-ice-servers', { config }, async (request, reply) => {
+    const own = ownKey(options.authority, request.principal, request.params.keyId);
+    const answer = issueIceServers(readRequest(request.body), by(own));
+    issued.inc({ route: 'generate-ice-servers' });
+    return reply.status(201).send(answer);
+  });
+
+  server.post<KeyRoute>('/v1/turn/keys/:keyId/credentials/generate', { config }, async (request, reply) => {
+    const own = ownKey(options.authority, request.principal, request.params.keyId);
+    const answer = legacyAnswer(issueCredential(readRequest(request.body), by(own)));
+    issued.inc({ route: 'generate' });
+    return reply.status(201).send(answer);
+  });
+
+  // draft-uberti-behave-turn-rest-00 §2.1: a GET, whose `key` is the caller's API key.
+  server.get('/turn', { config: { ...config, tokenInQuery: 'key' }, exposeHeadRoute: false }, async (request) => {
+    const { username, ttl } = check(turnRestRequest, request.query);
+    const own = firstKey(options.authority, request.principal);
+    const answer = turnRestAnswer(issueCredential({ ttl, customIdentifier: username }, by(own)));
+    issued.inc({ route: 'turn' });
+    return answer;
+  });
+
+  await server.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser<string>(FORM, { parseAs: 'string' }, async (_request: FastifyRequest, body: string) =>
+      Object.fromEntries(new URLSearchParams(body)),
+    );
+    scope.post<{ Params: { sid: string } }>(
+      '/2010-04-01/Accounts/:sid/Tokens.json',
+      { config, bodyLimit: 4_096 },
+      async (request, reply) => {
+        const sid = check(shortName, request.params.sid);
+        const own = firstKey(options.authority, request.principal);
+        const answer = twilioAnswer(issueCredential(readTwilio(request.body), by(own)), sid);
+        issued.inc({ route: 'twilio' });
+        return reply.status(201).send(answer);
+      },
+    );
+  });
 };
 
+interface OwnKey {
+  readonly app: string;
+  readonly key: KeySettings;
+}
+
 /** The caller's own key. Another app's key and one that never was give the same answer: nobody can ask which exist. */
-function ownKey(
-  authority: Pick<Authority, 'key'>,
-  principal: Principal | undefined,
-  keyId: string,
-): { app: string; key: KeySettings } {
+function ownKey(authority: Pick<Authority, 'key'>, principal: Principal | undefined, keyId: string): OwnKey {
   const found = authority.key(keyId);
   if (found === undefined || principal?.kind !== 'app' || found.app.id !== principal.app) {
     throw new TurnpikeError('TP_RELAY_KEY');
   }
   return { app: found.app.id, key: found.key };
+}
+
+/** For the calls that name no key: the first one of the caller's app. */
+function firstKey(authority: Pick<Authority, 'app'>, principal: Principal | undefined): OwnKey {
+  const app = principal?.kind === 'app' ? authority.app(principal.app) : undefined;
+  const [key] = app?.keys ?? [];
+  if (app === undefined || key === undefined) throw new TurnpikeError('TP_RELAY_KEY');
+  return { app: app.id, key };
 }
 
 /** The request's fields; a call without a body asks for the defaults. A ttl out of range has an error of its own. */
@@ -66,4 +112,12 @@ function readRequest(body: unknown): GenerateRequest {
   const ttl = typeof fields === 'object' && fields !== null && 'ttl' in fields ? fields.ttl : undefined;
   const onlyRange = typeof ttl === 'number' && issues.every((issue) => issue.path === 'ttl');
   throw new TurnpikeError(onlyRange ? 'TP_RELAY_TTL' : 'TP_KERNEL_INVALID', undefined, { issues });
+}
+
+function readTwilio(body: unknown): GenerateRequest {
+  const result = twilioRequest.safeParse(body ?? {});
+  if (result.success) return { ttl: result.data.Ttl };
+  const issues: Issue[] = issuesOf(result.error);
+  const sentence = `Ttl must be a whole number of seconds from 1 to ${MAX_TWILIO_TTL_SECONDS}.`;
+  throw new TurnpikeError('TP_RELAY_TTL', sentence, { issues });
 }

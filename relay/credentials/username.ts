@@ -9,11 +9,12 @@
 import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
 import type { CredentialClaims } from '../contract.ts';
 import type { Random } from '../../kernel/random.ts';
-import { decodeClaims, encodeClaims, MAX_CLAIMS_BYTES } from './claims.ts';
+import { decodeClaims, encodeClaims, MAX_CLAIMS_BYTES, MIN_CLAIMS_BYTES } from './claims.ts';
 
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const MIN_SEALED_BYTES = NONCE_BYTES + MIN_CLAIMS_BYTES + TAG_BYTES;
 const MAX_SEALED_BYTES = NONCE_BYTES + MAX_CLAIMS_BYTES + TAG_BYTES;
 const MAX_KEY_ID_BYTES = 64;
 
@@ -43,6 +44,27 @@ export function splitRest(rest: string): { readonly keyId: string; readonly seal
   return dot <= 0 ? undefined : { keyId: rest.slice(0, dot), seal: rest.slice(dot + 1) };
 }
 
+/** The latest expiry that a plain name may have (2096): what outlives it could not be revoked for as long as it lives. */
+export const MAX_PLAIN_EXPIRY = 4_000_000_000;
+
+/**
+ * Splits a plain TURN REST name: `<expiry>:<user>`, or the expiry alone, as the draft allows and Prosody mints. Undefined
+ * for what is neither, or claims to live for ever.
+ */
+export function splitPlainName(username: string): NameParts | undefined {
+  const parts = /^[1-9]\d{0,10}$/.test(username) ? { expiry: Number(username), rest: '' } : splitName(username);
+  return parts === undefined || parts.expiry > MAX_PLAIN_EXPIRY ? undefined : parts;
+}
+
+/**
+ * Whether this is, or was, a name that Turnpike sealed, whoever's key it names. A key may be gone from the configuration
+ * and its secret live on under another one: were its names taken for plain ones, they would lose their limits.
+ */
+export function looksSealed(rest: string): boolean {
+  const parts = splitRest(rest);
+  return parts !== undefined && sealedBytes(parts.seal) !== undefined;
+}
+
 /** A username of ours, at most 508 bytes. `expiry` is Unix seconds; throws RangeError for ids over 64 UTF-8 bytes. */
 export function sealName(
   claims: CredentialClaims,
@@ -68,12 +90,8 @@ export function unsealName(
   parts: { expiry: number; keyId: string; seal: string },
   sealKeys: Iterable<Buffer>,
 ): Unsealed {
-  const sealed = Buffer.from(parts.seal, 'base64url');
-  // The decoder skips what it does not know; only the one canonical spelling is ours.
-  const canonical = sealed.toString('base64url') === parts.seal;
-  if (!canonical || sealed.length <= NONCE_BYTES + TAG_BYTES || sealed.length > MAX_SEALED_BYTES) {
-    return { ok: false, reason: 'malformed' };
-  }
+  const sealed = sealedBytes(parts.seal);
+  if (sealed === undefined) return { ok: false, reason: 'malformed' };
   for (const sealKey of sealKeys) {
     const plain = open(sealed, `${parts.expiry}:${parts.keyId}`, sealKey);
     if (plain === undefined) continue;
@@ -81,6 +99,14 @@ export function unsealName(
     return claims === undefined ? { ok: false, reason: 'malformed' } : { ok: true, claims, sealKey };
   }
   return { ok: false, reason: 'forged' };
+}
+
+/** The bytes of what could be a seal: base64url in its one canonical spelling, of a length that claims can have. */
+function sealedBytes(seal: string): Buffer | undefined {
+  const bytes = Buffer.from(seal, 'base64url');
+  // The decoder skips what it does not know.
+  if (bytes.toString('base64url') !== seal) return undefined;
+  return bytes.length < MIN_SEALED_BYTES || bytes.length > MAX_SEALED_BYTES ? undefined : bytes;
 }
 
 function open(sealed: Buffer, aad: string, sealKey: Buffer): Buffer | undefined {

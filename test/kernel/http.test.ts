@@ -29,7 +29,7 @@ function service(host = '127.0.0.1'): FastifyInstance {
   app.post('/things/:id', { config: { allow: ['app'] } }, (request) =>
     check(z.strictObject({ a: z.int() }), request.body),
   );
-  app.post('/beacon', { config: { allow: ['relay'], tokenInQuery: true } }, () => ({ count: 2n ** 60n }));
+  app.post('/beacon', { config: { allow: ['relay'], tokenInQuery: 'token' } }, () => ({ count: 2n ** 60n }));
   app.get('/fails', { config: { allow: 'anyone' } }, () => {
     throw new Error('the database password is hunter2');
   });

@@ -1,11 +1,13 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../../../kernel/clock.ts';
 import { createAuthority } from '../../../kernel/principals.ts';
 import type { AppSettings } from '../../../kernel/principals.ts';
-import { systemRandom } from '../../../kernel/random.ts';
+import { seededRandom, systemRandom } from '../../../kernel/random.ts';
+import { deriveKey } from '../../../kernel/report-token.ts';
 import { createAuthenticator } from '../../../relay/credentials/authenticator.ts';
 import { issueIceServers } from '../../../relay/credentials/ice-servers.ts';
-import { passwordOf } from '../../../relay/credentials/username.ts';
+import { MAX_PLAIN_EXPIRY, passwordOf, sealName } from '../../../relay/credentials/username.ts';
 
 const START = Date.UTC(2026, 10, 20, 12);
 const urls = {
@@ -115,5 +117,90 @@ describe('the authenticator', () => {
       `${username}${'A'.repeat(600)}`,
     ];
     for (const name of names) expect(lookup(name)).toEqual({ ok: false, reason: 'unknown' });
+  });
+});
+
+describe('the authenticator with a key that takes plain names', () => {
+  const NOW = START / 1000;
+  const ceilings = { allocations: 3, bitsPerSecond: 64_000, bytesPerMonth: 10n };
+  const apps: AppSettings[] = [
+    app('shop', 'main', ['s1']),
+    {
+      ...app('jitsi', 'prosody', []),
+      keys: [{ id: 'prosody', secrets: ['new', 'old'], plainUsernames: true }],
+      ceilings,
+    },
+  ];
+  const clock = new ManualClock(START);
+  const hashes = { relayTokenHash: '', sourceTokenHash: '', operatorTokenHash: '' };
+  const authenticator = createAuthenticator(createAuthority({ apps, ...hashes }, clock));
+  const lookup = (username: string) => authenticator.lookup(username, { now: clock.now(), monotonic: 0 });
+
+  it('takes what somebody else minted: each live secret may have signed, the rest of the name is the customer', () => {
+    const username = `${NOW + 60}:alice`;
+    expect(lookup(username)).toEqual({
+      ok: true,
+      app: 'jitsi',
+      keyId: 'prosody',
+      passwords: [passwordOf(username, 'new'), passwordOf(username, 'old')],
+      claims: { customId: 'alice', call: '', participant: '', limits: { allocations: 3, bitsPerSecond: 64_000 } },
+      expiresAt: START + 60_000,
+    });
+  });
+
+  it.each([
+    ['colons', `${NOW + 60}:a:b:c`, 'a:b:c'],
+    ['a dot behind no key of ours', `${NOW + 60}:john.smith`, 'john.smith'],
+    ['an address', `${NOW + 60}:@john:matrix.example`, '@john:matrix.example'],
+    ['nothing but the expiry', `${NOW + 60}`, ''],
+    ['64 UTF-8 bytes', `${NOW + 60}:${'é'.repeat(32)}`, 'é'.repeat(32)],
+  ])('takes a name with %s', (_what, username, customId) => {
+    expect(lookup(username)).toMatchObject({ ok: true, app: 'jitsi', claims: { customId } });
+  });
+
+  it.each([
+    ['expired', `${NOW}:alice`, 'expired'],
+    ['over 64 UTF-8 bytes', `${NOW + 60}:${'é'.repeat(33)}`, 'malformed'],
+    ['with a control character', `${NOW + 60}:al\u0007ice`, 'malformed'],
+    ['without an expiry', 'alice', 'unknown'],
+    ['with an empty user', `${NOW + 60}:`, 'unknown'],
+    ['that would live for ever', `${MAX_PLAIN_EXPIRY + 1}:alice`, 'unknown'],
+    ["that begins with a key's id and a dot", `${NOW + 60}:main.alice`, 'malformed'],
+  ])('refuses a name %s', (_what, username, reason) => {
+    expect(lookup(username)).toEqual({ ok: false, reason });
+  });
+
+  it('never takes a name that Turnpike sealed, or that claims it did, for a plain one', () => {
+    const text = fc.string({ maxLength: 16 });
+    const keyId = fc.constantFrom('main', 'prosody', 'gone', 'a.b');
+    const secret = fc.constantFrom('s1', 'new', 'old', 'another');
+    const ttl = fc.integer({ min: 1, max: 172_800 });
+    const random = seededRandom('sealed names');
+    fc.assert(
+      fc.property(text, keyId, secret, ttl, fc.nat(), fc.nat(255), (customId, id, key, seconds, at, flip) => {
+        const sealKey = deriveKey(key, 'seal', 32);
+        const claims = { customId, call: '', participant: '', limits: {} };
+        const name = sealName(claims, { expiry: NOW + seconds, keyId: id, sealKey }, random);
+        const right = (id === 'main' && key === 's1') || (id === 'prosody' && (key === 'new' || key === 'old'));
+        expect(lookup(name).ok).toBe(right);
+
+        // One byte of the seal changed, another expiry: forged, for whichever key.
+        const dot = name.lastIndexOf('.');
+        const seal = Buffer.from(name.slice(dot + 1), 'base64url');
+        seal[at % seal.length]! ^= flip === 0 ? 1 : flip;
+        expect(lookup(`${name.slice(0, dot)}.${seal.toString('base64url')}`).ok).toBe(false);
+        expect(lookup(name.replace(/^\d+/, String(NOW + seconds + 1))).ok).toBe(false);
+
+        // Behind the id of one of our keys nothing is anybody else's, whatever its length.
+        const known = id === 'gone' || id === 'a.b' ? 'prosody' : id;
+        const cut = name.slice(dot + 1, dot + 1 + (at % (name.length - dot - 1)));
+        expect(lookup(`${NOW + seconds}:${known}.${cut}`).ok).toBe(false);
+      }),
+    );
+  });
+
+  it('takes no plain name where no key does', () => {
+    const strict = createAuthenticator(createAuthority({ apps: apps.slice(0, 1), ...hashes }, clock));
+    expect(strict.lookup(`${NOW + 60}:alice`, { now: START, monotonic: 0 })).toEqual({ ok: false, reason: 'unknown' });
   });
 });

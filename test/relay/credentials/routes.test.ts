@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../../../kernel/clock.ts';
+import type { ErrorBody } from '../../../kernel/errors.ts';
 import { createHttp } from '../../../kernel/http.ts';
 import { silentLog } from '../../../kernel/log.ts';
 import { Metrics } from '../../../kernel/metrics.ts';
@@ -7,7 +8,13 @@ import { createAuthority, hashToken } from '../../../kernel/principals.ts';
 import type { AppSettings } from '../../../kernel/principals.ts';
 import { systemRandom } from '../../../kernel/random.ts';
 import { REPORT_GRACE_SECONDS } from '../../../kernel/report-token.ts';
-import type { CredentialLimits, IceServersAnswer } from '../../../relay/contract.ts';
+import type {
+  CredentialLimits,
+  IceServersAnswer,
+  LegacyIceServersAnswer,
+  TurnRestAnswer,
+  TwilioTokenAnswer,
+} from '../../../relay/contract.ts';
 import { createAuthenticator } from '../../../relay/credentials/authenticator.ts';
 import { credentialRoutes } from '../../../relay/credentials/routes.ts';
 
@@ -48,7 +55,9 @@ async function service(ceilings?: CredentialLimits) {
     const at = { now: clock.now(), monotonic: 0 };
     return createAuthenticator(authority).lookup(answer.iceServers.at(-1)?.username ?? '', at);
   };
-  return { http, authority, metrics, clock, generate, claimsOf };
+  const lookup = (username: string) =>
+    createAuthenticator(authority).lookup(username, { now: clock.now(), monotonic: 0 });
+  return { http, authority, metrics, clock, generate, claimsOf, lookup };
 }
 
 describe('POST /v1/turn/keys/:keyId/credentials/generate-ice-servers', () => {
@@ -181,5 +190,163 @@ describe('POST /v1/turn/keys/:keyId/credentials/generate-ice-servers', () => {
     await generate({ ttl: 60 });
     const counted = await metrics.counter('turnpike_credentials_issued_total').get();
     expect(counted.values).toEqual([{ labels: { route: 'generate-ice-servers' }, value: 2 }]);
+  });
+});
+
+describe('POST /v1/turn/keys/:keyId/credentials/generate', () => {
+  it("answers 201 with Cloudflare's older shape: one object, every URL in it", async () => {
+    const { http, lookup } = await service();
+    const response = await http.inject({
+      method: 'POST',
+      url: '/v1/turn/keys/shop-key/credentials/generate',
+      headers: { authorization: 'Bearer shop-token' },
+      payload: { ttl: 86_400, customIdentifier: 'user-7' },
+    });
+    expect(response.statusCode).toBe(201);
+    expect(response.headers['cache-control']).toBe('no-store');
+    const answer = response.json<LegacyIceServersAnswer>();
+    expect(answer).toEqual({
+      iceServers: {
+        urls: [...urls.stunUrls, ...urls.turnUrls],
+        username: expect.any(String),
+        credential: expect.stringMatching(/^[\w+/]{27}=$/),
+      },
+      reporting: { url: urls.reportUrl, token: expect.any(String) },
+    });
+    const { username = '', credential } = answer.iceServers;
+    expect(lookup(username)).toMatchObject({ passwords: [credential], claims: { customId: 'user-7' } });
+  });
+
+  it("knows no other app's key, and no ttl out of range", async () => {
+    const { http } = await service();
+    const post = (key: string, payload: object) =>
+      http.inject({
+        method: 'POST',
+        url: `/v1/turn/keys/${key}/credentials/generate`,
+        headers: { authorization: 'Bearer shop-token' },
+        payload,
+      });
+    expect((await post('rival-key', {})).json()).toMatchObject({ error: { code: 'TP_RELAY_KEY' } });
+    expect((await post('shop-key', { ttl: 172_801 })).json()).toMatchObject({ error: { code: 'TP_RELAY_TTL' } });
+  });
+});
+
+describe('GET /turn', () => {
+  it("answers in the TURN REST draft's shape, for a day, to a user whom the name keeps to itself", async () => {
+    const { http, lookup } = await service();
+    const response = await http.inject('/turn?service=turn&username=mbzrxpgjys&key=shop-token');
+    expect(response.statusCode).toBe(200);
+    expect(response.headers['cache-control']).toBe('no-store');
+    const answer = response.json<TurnRestAnswer>();
+    expect(answer).toEqual({
+      username: expect.stringMatching(/^\d+:shop-key\./),
+      password: expect.stringMatching(/^[\w+/]{27}=$/),
+      ttl: 86_400,
+      uris: urls.turnUrls,
+    });
+    expect(answer.username).not.toContain('mbzrxpgjys');
+    expect(lookup(answer.username)).toMatchObject({
+      ok: true,
+      app: 'shop',
+      passwords: [answer.password],
+      claims: { customId: 'mbzrxpgjys' },
+      expiresAt: START + 86_400_000,
+    });
+  });
+
+  it('takes the token as a Bearer too, and a ttl; needs no username', async () => {
+    const { http } = await service();
+    const headers = { authorization: 'Bearer shop-token' };
+    const response = await http.inject({ url: '/turn?service=turn&ttl=60', headers });
+    expect(response.json()).toMatchObject({ ttl: 60 });
+  });
+
+  it('is for services of that name, for apps, and by GET alone', async () => {
+    const { http } = await service();
+    const codeOf = async (url: string, method: 'GET' | 'POST' | 'HEAD' = 'GET') => {
+      const response = await http.inject({ method, url });
+      return method === 'HEAD' ? String(response.statusCode) : response.json<ErrorBody>().error.code;
+    };
+    expect(await codeOf('/turn?service=stun&key=shop-token')).toBe('TP_KERNEL_INVALID');
+    expect(await codeOf('/turn?key=shop-token')).toBe('TP_KERNEL_INVALID');
+    expect(await codeOf('/turn?service=turn&ttl=0&key=shop-token')).toBe('TP_KERNEL_INVALID');
+    expect(await codeOf(`/turn?service=turn&key=shop-token&username=${'x'.repeat(65)}`)).toBe('TP_KERNEL_INVALID');
+    expect(await codeOf('/turn?service=turn')).toBe('TP_KERNEL_UNAUTHORISED');
+    expect(await codeOf('/turn?service=turn&token=shop-token')).toBe('TP_KERNEL_UNAUTHORISED');
+    expect(await codeOf('/turn?service=turn&key=guess')).toBe('TP_KERNEL_UNAUTHORISED');
+    expect(await codeOf('/turn?service=turn&key=relay')).toBe('TP_KERNEL_FORBIDDEN');
+    expect(await codeOf('/turn?service=turn&key=shop-token', 'POST')).toBe('TP_KERNEL_METHOD');
+    expect(await codeOf('/turn?service=turn&key=shop-token', 'HEAD')).toBe('405');
+  });
+});
+
+describe('POST /2010-04-01/Accounts/:sid/Tokens.json', () => {
+  const SID = 'AC00112233445566778899aabbccddeeff';
+  const post = async (payload?: string, headers: Record<string, string> = {}) => {
+    const made = await service();
+    const response = await made.http.inject({
+      method: 'POST',
+      url: `/2010-04-01/Accounts/${SID}/Tokens.json`,
+      headers: {
+        authorization: `Basic ${Buffer.from(`${SID}:shop-token`).toString('base64')}`,
+        ...(payload === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' }),
+        ...headers,
+      },
+      ...(payload === undefined ? {} : { payload }),
+    });
+    return { ...made, response };
+  };
+
+  it("answers 201 in the shape of Twilio's Network Traversal Service", async () => {
+    const { response, lookup } = await post('Ttl=3600');
+    expect(response.statusCode).toBe(201);
+    const answer = response.json<TwilioTokenAnswer>();
+    const { username, password } = answer;
+    const [udp, tcp] = urls.turnUrls;
+    expect(answer).toEqual({
+      username: expect.any(String),
+      password: expect.stringMatching(/^[\w+/]{27}=$/),
+      ttl: '3600',
+      account_sid: SID,
+      date_created: 'Fri, 20 Nov 2026 12:00:00 +0000',
+      date_updated: 'Fri, 20 Nov 2026 12:00:00 +0000',
+      ice_servers: [
+        { url: urls.stunUrls[0], urls: urls.stunUrls[0] },
+        { url: udp, urls: udp, username, credential: password },
+        { url: tcp, urls: tcp, username, credential: password },
+      ],
+    });
+    expect(lookup(username)).toMatchObject({ ok: true, passwords: [password], expiresAt: START + 3_600_000 });
+  });
+
+  it('gives a day to a form without Ttl, an empty form and a call without any body', async () => {
+    for (const payload of ['Colour=blue', '', undefined]) {
+      const { response } = await post(payload);
+      expect(response.statusCode).toBe(201);
+      expect(response.json()).toMatchObject({ ttl: '86400' });
+    }
+  });
+
+  it.each(['Ttl=0', 'Ttl=86401', 'Ttl=-1', 'Ttl=1e3', 'Ttl='])('answers TP_RELAY_TTL to %s', async (payload) => {
+    const { response } = await post(payload);
+    expect(response.statusCode).toBe(400);
+    expect(response.json()).toMatchObject({ error: { code: 'TP_RELAY_TTL', issues: [{ path: 'Ttl' }] } });
+  });
+
+  it('reads forms only, and no other route reads one', async () => {
+    const { response, http } = await post('{"Ttl":"60"}', { 'content-type': 'application/json' });
+    expect(response.json()).toMatchObject({ error: { code: 'TP_KERNEL_CONTENT_TYPE' } });
+    const elsewhere = await http.inject({
+      method: 'POST',
+      url: '/v1/turn/keys/shop-key/credentials/generate',
+      headers: { authorization: 'Bearer shop-token', 'content-type': 'application/x-www-form-urlencoded' },
+      payload: 'ttl=60',
+    });
+    expect(elsewhere.json()).toMatchObject({ error: { code: 'TP_KERNEL_CONTENT_TYPE' } });
+  });
+
+  it('answers 401 to a wrong password, whatever the account is called', async () => {
+    const authorization = `Basic ${Buffer.from(`${SID}:guess`).toString('base64')}`;
+    expect((await post('', { authorization })).response.statusCode).toBe(401);
   });
 });
