@@ -6,6 +6,8 @@ import { standardRules } from '../billing/quality/alerts/alert-rules.ts';
 import { audioScorer } from '../billing/quality/mos/scorer.ts';
 import { callRoutes } from '../collector/calls/call-routes.ts';
 import { clientRoutes } from '../collector/client-routes.ts';
+import { ControlFeed } from '../collector/control/control-feed.ts';
+import { controlRoutes } from '../collector/control/control-routes.ts';
 import { egressRoutes, usageRoutes } from '../collector/intake/metering-routes.ts';
 import { statsRoutes } from '../collector/intake/stats-routes.ts';
 import type { Store } from '../collector/store/store.ts';
@@ -24,6 +26,9 @@ import { credentialRoutes } from '../relay/credentials/routes.ts';
 import type { Config } from './config.ts';
 import { publicHost, serviceUrls } from './urls.ts';
 
+/** Milliseconds between two looks for other collectors' revocations: a relay hears of one within a second. */
+const LOOK_MS = 500;
+
 export interface ServiceParts {
   readonly config: Config;
   readonly authority: Authority;
@@ -38,7 +43,19 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   const { authority, clock, config, log, metrics, random, store } = parts;
   const http = createHttp({ log, authority, host: config.http.host, publicHosts: publicHost(config) });
   const urls = serviceUrls(config);
-  await http.register(credentialRoutes, { authority, urls: () => urls, metrics, clock, random });
+  // The embedded store is this collector's alone; a server may have others, whose revocations are ours too.
+  const isShared = config.clickhouse.url !== undefined;
+  const feed = new ControlFeed({ store, clock, random, log, ...(isShared ? { lookMs: LOOK_MS } : {}) });
+  await feed.start();
+  await http.register(credentialRoutes, {
+    authority,
+    urls: () => urls,
+    revoke: (app, revocation) => feed.revoke(app, revocation),
+    metrics,
+    clock,
+    random,
+  });
+  await http.register(controlRoutes, { feed });
   await http.register(statsRoutes, { writer: store, authority, score: audioScorer, clock, metrics, log });
   await http.register(usageRoutes, { writer: store, clock });
   await http.register(egressRoutes, { writer: store, clock, authority });

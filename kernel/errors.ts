@@ -22,6 +22,8 @@ export const errorTable = {
   TP_RELAY_KEY: [404, 'There is no such TURN key.'],
   TP_RELAY_TTL: [400, 'ttl must be a whole number of seconds from 1 to 172800.'],
   TP_RELAY_LIMITS: [400, 'The limits asked for are above what this app allows.'],
+  TP_RELAY_USERNAME: [400, 'This is no username that the key could have issued.'],
+  TP_RELAY_REVOCATIONS: [429, 'The app has too many revocations in force; end the credentials by a shorter ttl.'],
   TP_RELAY_START: [500, 'The relay could not start.'],
   TP_COLLECTOR_STORE_UNAVAILABLE: [
     503,

@@ -53,6 +53,13 @@ export const metricTable = {
     help: 'Usage records in the spool, not yet acknowledged by the collector.',
     labels: [],
   },
+  turnpike_relay_revocations: { kind: 'gauge', help: 'Revoked credentials that this relay keeps out.', labels: [] },
+  turnpike_relay_control_age_seconds: {
+    kind: 'gauge',
+    help: 'Seconds since the collector last answered for revocations; since the start when it never has.',
+    labels: [],
+  },
+  turnpike_credentials_revoked_total: { kind: 'counter', help: 'Credentials revoked.', labels: [] },
   turnpike_credentials_issued_total: { kind: 'counter', help: 'Credentials issued, by route.', labels: ['route'] },
   turnpike_collector_reports_total: {
     kind: 'counter',

@@ -155,3 +155,26 @@ export interface CredentialClaims {
   readonly participant: string;
   readonly limits: CredentialLimits;
 }
+
+/** GET /v1/relays/control: what a relay has already, as the last answer said; nothing for a relay that has nothing. */
+export const controlQuery = z.object({ cursor: z.string().max(64).optional() });
+
+/** Revocations in one answer at most; a cursor that is behind gets the rest at once with the next question. */
+export const MAX_REVOCATIONS = 1_000;
+
+/** A credential that its app has taken back. There is no way to give it again. */
+export const revocation = z.object({
+  username: z.string().min(1).max(508),
+  /** Unix milliseconds after which nobody can use the credential any more, whatever a relay knows. */
+  until: z.int().positive(),
+});
+export type Revocation = z.output<typeof revocation>;
+
+/** Members that a relay does not know are ignored: collectors are upgraded first. */
+export const controlAnswer = z.object({
+  /** To be sent with the next question. */
+  cursor: z.string().min(1).max(64),
+  /** Those that the cursor of the question did not cover; all that are in force when it was unknown. */
+  revocations: z.array(revocation).max(MAX_REVOCATIONS),
+});
+export type ControlAnswer = z.output<typeof controlAnswer>;

@@ -13,6 +13,8 @@ import { probes } from '../kernel/probes.ts';
 import type { Readiness } from '../kernel/probes.ts';
 import type { Random } from '../kernel/random.ts';
 import { uuidV7 } from '../kernel/uuid.ts';
+import { ControlFollower } from './control/control-follower.ts';
+import { revocable } from './control/revocable.ts';
 import { countingObserver, showPlane } from './node-metrics.ts';
 import type { AllocationId, Command, Plane, PlaneEvent } from './planes/plane.ts';
 import { keptServerId } from './server-id.ts';
@@ -29,11 +31,11 @@ export interface RelayNodeOptions {
   /** Not started yet; the node starts and closes it. */
   readonly plane: Plane;
   readonly turn: Omit<TurnOptions, 'observer' | 'random'>;
-  /** The relay's own directory (`<data>/relay`): usage spool, server id. */
+  /** The relay's own directory (`<data>/relay`): usage spool, revocations, server id. */
   readonly directory: string;
   /** Name in usage records; made up once and kept when absent. */
   readonly serverId?: string;
-  /** Where usage goes, and the relay token. */
+  /** Where usage goes and revocations come from, and the relay token. */
   readonly collector: { readonly url: string; readonly token: string };
   /** Usage records kept on disk before older readings give way to newer ones. */
   readonly maxSpooledRecords?: number;
@@ -63,7 +65,7 @@ export interface RelayNode {
   /** Allocations alive or being opened. */
   allocations(): number;
   /** What must hold for this node to take traffic. */
-  readonly checks: Readonly<Record<'listeners' | 'spool' | 'uplink', () => Readiness>>;
+  readonly checks: Readonly<Record<'listeners' | 'spool' | 'uplink' | 'control', () => Readiness>>;
 }
 
 /** Opens the usage spool, in which a predecessor that was killed may have left its last words. */
@@ -86,6 +88,7 @@ class Node implements RelayNode {
   readonly #spool: Spool;
   readonly #writer: UsageWriter;
   readonly #uplink: Uplink;
+  readonly #control: ControlFollower;
   readonly #maxSpooled: number;
   #timer: NodeJS.Timeout | undefined;
   #state: 'made' | 'started' | 'stopping' = 'made';
@@ -97,10 +100,18 @@ class Node implements RelayNode {
     this.#plane = plane;
     this.serverId = options.serverId ?? keptServerId(options.directory, random);
     this.bootId = uuidV7(clock, random);
-    this.#core = new TurnCore({ ...options.turn, random, observer: countingObserver(metrics) });
+    this.#control = openIn(join(options.directory, 'control'), (directory) => {
+      const end = (username: string) => this.#endAll(username);
+      return new ControlFollower({ directory, collector: options.collector, end, clock, random, log, metrics });
+    });
+    const authenticator = revocable(options.turn.authenticator, this.#control);
+    this.#core = new TurnCore({ ...options.turn, authenticator, random, observer: countingObserver(metrics) });
     this.#meter = new Meter(this, clock.now());
     this.#maxSpooled = options.maxSpooledRecords ?? DEFAULT_MAX_RECORDS;
-    this.#spool = openSpool(join(options.directory, 'usage'), this.#maxSpooled);
+    this.#spool = openIn(
+      join(options.directory, 'usage'),
+      (directory) => new Spool({ directory, maxRecords: this.#maxSpooled }),
+    );
     const { url, token } = options.collector;
     this.#uplink = new Uplink({
       spool: this.#spool,
@@ -125,6 +136,7 @@ class Node implements RelayNode {
     await this.#plane.start((event) => this.#onEvent(event));
     this.#state = 'started';
     this.#uplink.start();
+    this.#control.start();
     this.#schedule();
   }
 
@@ -159,6 +171,8 @@ class Node implements RelayNode {
       const trouble = failure === undefined ? '' : `; ${failure}`;
       return { ok: pending <= this.#maxSpooled, detail: `${pending} records pending, last delivered ${age}${trouble}` };
     },
+    // Nor is it that revocations come late: those that came already are kept.
+    control: (): Readiness => ({ ok: true, detail: this.#control.detail }),
   };
 
   #now(): Instant {
@@ -196,9 +210,17 @@ class Node implements RelayNode {
     );
   }
 
+  /** Ends every allocation of a credential that was revoked. */
+  #endAll(username: string): void {
+    for (const { id } of this.#core.allocationsOf(username)) {
+      for (const command of this.#core.close(id, 'revoked')) this.#plane.apply(command);
+    }
+  }
+
   #tick(): void {
     this.#plane.tick();
     const at = this.#now();
+    this.#control.forget(at.now, (username) => this.#core.allocationsOf(username).length > 0);
     for (const command of this.#core.expire(at)) this.#plane.apply(command);
     this.#writer.write(this.#meter.due(at, (allocation) => this.#plane.counters(allocation)));
     this.#schedule();
@@ -216,6 +238,7 @@ class Node implements RelayNode {
   async #stop(): Promise<void> {
     this.#state = 'stopping';
     clearTimeout(this.#timer);
+    await this.#control.stop();
     await Promise.race([this.#plane.close(), systemSleep(CLOSE_WITHIN, new AbortController().signal)]);
     await this.#writer.settled();
     const delivered = await this.#uplink.flush(AbortSignal.timeout(DELIVER_WITHIN));
@@ -227,13 +250,12 @@ class Node implements RelayNode {
   }
 }
 
-function openSpool(directory: string, maxRecords: number): Spool {
+/** Opens what is kept in a directory; the error says which directory it is. */
+function openIn<T>(directory: string, open: (directory: string) => T): T {
   try {
-    return new Spool({ directory, maxRecords });
+    return open(directory);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new TurnpikeError('TP_RELAY_START', `Cannot open the usage spool in ${directory}: ${reason}`, {
-      cause: error,
-    });
+    throw new TurnpikeError('TP_RELAY_START', `Cannot open ${directory}: ${reason}`, { cause: error });
   }
 }

@@ -25,6 +25,11 @@ const migrations: readonly Migration[] = [
     statements: (database, retention) =>
       tableNames.map((name) => createTableSql(tables[name], database, retention[name])),
   },
+  {
+    version: 2,
+    name: 'control',
+    statements: (database, retention) => [createTableSql(tables.control, database, retention.control)],
+  },
 ];
 
 export interface MigrationResult {

@@ -218,12 +218,35 @@ const alerts: Table = {
   ],
 };
 
+const control: Table = {
+  name: 'control',
+  comment: 'What relays are told between two credentials: revocations.',
+  partitionBy: 'toYYYYMM(in_force_until)',
+  orderBy: 'app_id, kind, subject',
+  ageColumn: 'in_force_until',
+  retentionDays: 30,
+  flushed: true,
+  columns: [
+    column('app_id', 'LowCardinality(String)', 'App that decided it.'),
+    column('kind', 'LowCardinality(String)', 'What it is: revocation.'),
+    column('subject', 'String', 'Whom it concerns: the username of a revoked credential.'),
+    column('changed_at', "DateTime64(3, 'UTC')", 'When it was decided.', COUNTER),
+    column(
+      'in_force_until',
+      "DateTime64(3, 'UTC')",
+      'When relays may forget it: for a revocation two days after the credential has expired.',
+      COUNTER,
+    ),
+  ],
+};
+
 export const tables = {
   stream_intervals: streamIntervals,
   connection_intervals: connectionIntervals,
   call_events: callEvents,
   egress_samples: egressSamples,
   alerts,
+  control,
 } as const;
 export type TableName = keyof typeof tables;
 export const tableNames = Object.keys(tables) as TableName[];

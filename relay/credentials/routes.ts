@@ -8,10 +8,11 @@ import type { Metrics } from '../../kernel/metrics.ts';
 import type { Authority, KeySettings, Principal } from '../../kernel/principals.ts';
 import type { Random } from '../../kernel/random.ts';
 import { generateRequest, MAX_TWILIO_TTL_SECONDS, shortName, turnRestRequest, twilioRequest } from '../contract.ts';
-import type { CredentialLimits, GenerateRequest } from '../contract.ts';
+import type { CredentialLimits, GenerateRequest, Revocation } from '../contract.ts';
 import { legacyAnswer, turnRestAnswer, twilioAnswer } from './answers.ts';
 import { issueCredential, issueIceServers } from './ice-servers.ts';
 import type { Issuing, ServiceUrls } from './ice-servers.ts';
+import { revocationOf } from './revocation.ts';
 
 export interface CredentialRouteOptions {
   readonly authority: Pick<Authority, 'app' | 'key'>;
@@ -19,6 +20,8 @@ export interface CredentialRouteOptions {
   readonly urls: () => ServiceUrls;
   /** The most that an app may grant; absent, or undefined for an app, means no ceilings. */
   readonly ceilingsOf?: (app: string) => CredentialLimits | undefined;
+  /** Takes a credential back. Resolves once that is kept; doing it again is no fault. */
+  readonly revoke: (app: string, revocation: Revocation) => Promise<void>;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly random: Random;
@@ -28,6 +31,10 @@ const FORM = 'application/x-www-form-urlencoded';
 
 interface KeyRoute {
   Params: { keyId: string };
+}
+
+interface RevokeRoute {
+  Params: { keyId: string; username: string };
 }
 
 export const credentialRoutes: FastifyPluginAsync<CredentialRouteOptions> = async (server, options) => {
@@ -51,6 +58,15 @@ export const credentialRoutes: FastifyPluginAsync<CredentialRouteOptions> = asyn
     const answer = legacyAnswer(issueCredential(readRequest(request.body), by(own)));
     issued.inc({ route: 'generate' });
     return reply.status(201).send(answer);
+  });
+
+  const revoked = options.metrics.counter('turnpike_credentials_revoked_total');
+  server.post<RevokeRoute>('/v1/turn/keys/:keyId/credentials/:username/revoke', { config }, async (request, reply) => {
+    const { keyId, username } = request.params;
+    const { app, key } = ownKey(options.authority, request.principal, keyId);
+    await options.revoke(app, revocationOf(username, key, options));
+    revoked.inc();
+    return reply.status(204).send();
   });
 
   // draft-uberti-behave-turn-rest-00 §2.1: a GET, whose `key` is the caller's API key.

@@ -44,8 +44,8 @@ export function splitRest(rest: string): { readonly keyId: string; readonly seal
   return dot <= 0 ? undefined : { keyId: rest.slice(0, dot), seal: rest.slice(dot + 1) };
 }
 
-/** The latest expiry that a plain name may have (2096): what outlives it could not be revoked for as long as it lives. */
-export const MAX_PLAIN_EXPIRY = 4_000_000_000;
+/** The latest expiry that a name may have to be plain or to be revoked (2096): a later one could not be kept in the store. */
+export const MAX_EXPIRY = 4_000_000_000;
 
 /**
  * Splits a plain TURN REST name: `<expiry>:<user>`, or the expiry alone, as the draft allows and Prosody mints. Undefined
@@ -53,7 +53,7 @@ export const MAX_PLAIN_EXPIRY = 4_000_000_000;
  */
 export function splitPlainName(username: string): NameParts | undefined {
   const parts = /^[1-9]\d{0,10}$/.test(username) ? { expiry: Number(username), rest: '' } : splitName(username);
-  return parts === undefined || parts.expiry > MAX_PLAIN_EXPIRY ? undefined : parts;
+  return parts === undefined || parts.expiry > MAX_EXPIRY ? undefined : parts;
 }
 
 /**

@@ -22,7 +22,7 @@ export interface Accepted {
 }
 
 /** Label of turnpike_relay_auth_failures_total; the client is told no more than 401. */
-export const refusalReasons = ['unknown', 'expired', 'forged', 'malformed'] as const;
+export const refusalReasons = ['unknown', 'expired', 'forged', 'malformed', 'revoked'] as const;
 export type RefusalReason = (typeof refusalReasons)[number];
 
 export interface Refused {

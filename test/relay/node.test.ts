@@ -19,8 +19,8 @@ afterEach(async () => {
   for (const close of open.splice(0).toReversed()) await close();
 });
 
-async function bench(directory?: string): Promise<RelayBench> {
-  const made = await relayBench(directory);
+async function bench(directory?: string, collector?: { away: boolean }): Promise<RelayBench> {
+  const made = await relayBench(directory, collector);
   open.push(() => made.close());
   return made;
 }
@@ -169,7 +169,7 @@ describe('a relay node', () => {
     writeFileSync(join(directory, 'usage'), 'not a directory');
     await expect(relayBench(directory)).rejects.toMatchObject({
       code: 'TP_RELAY_START',
-      message: expect.stringContaining(`Cannot open the usage spool in ${directory}/usage: `),
+      message: expect.stringContaining(`Cannot open ${directory}/usage: `),
     });
   });
 
@@ -182,6 +182,40 @@ describe('a relay node', () => {
     expect(values).toEqual([{ labels: { reason: 'forged' }, value: 1 }]);
     expect(relay.node.allocations()).toBe(0);
   });
+
+  it('ends what a revoked credential has within the answer, with its last record, and gives it nothing more', async () => {
+    const relay = await bench();
+    const revoked = relay.issue({ customIdentifier: 'c-7' });
+    const clients = await Promise.all([1, 2].map(async () => new RelayedClient(await wire(), revoked, relay.server)));
+    for (const client of clients) expect((await client.allocate()).relayed).toBeDefined();
+    const other = new RelayedClient(await wire(), relay.issue({ customIdentifier: 'c-7' }), relay.server);
+    expect((await other.allocate()).relayed).toBeDefined();
+
+    relay.revoke(revoked.username);
+    await expect.poll(() => relay.node.allocations()).toBe(1);
+    const refused = await clients[0]!.authenticated((turn) => turn.refresh(600));
+    expect(refused.code).toBe(401);
+    expect((await new RelayedClient(await wire(), revoked, relay.server).allocate()).code).toBe(401);
+    expect((await other.authenticated((turn) => turn.refresh(600))).messageClass).toBe('success');
+    const { values } = await relay.metrics.counter('turnpike_relay_auth_failures_total').get();
+    expect(values).toEqual([{ labels: { reason: 'revoked' }, value: 2 }]);
+    await expect.poll(() => relay.acknowledged.filter((record) => record.final).length).toBe(2);
+  }, 20_000);
+
+  it('keeps a revoked credential out after a restart, while its collector is away', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'turnpike-node-'));
+    open.push(() => rmSync(directory, { recursive: true, force: true }));
+    const first = await bench(directory);
+    const revoked = first.issue();
+    first.revoke(revoked.username);
+    await expect.poll(() => first.node.checks.control().detail).toMatch(/^1 revocations, last answer \d+ s ago/);
+    await first.node.stop();
+
+    const second = await bench(directory, { away: true });
+    expect((await new RelayedClient(await wire(), revoked, second.server).allocate()).code).toBe(401);
+    expect((await new RelayedClient(await wire(), second.issue(), second.server).allocate()).relayed).toBeDefined();
+    await expect.poll(() => second.node.checks.control().detail).toContain('the collector answered 503');
+  }, 20_000);
 
   it('shows on its own port that it is alive and ready, and what it carried', async () => {
     const relay = await bench();

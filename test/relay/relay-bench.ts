@@ -4,6 +4,7 @@ import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +16,7 @@ import { Metrics } from '../../kernel/metrics.ts';
 import { createAuthority } from '../../kernel/principals.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import { usageBatch } from '../../relay/contract.ts';
-import type { GenerateRequest, UsageRecord } from '../../relay/contract.ts';
+import type { GenerateRequest, Revocation, UsageRecord } from '../../relay/contract.ts';
 import { createAuthenticator } from '../../relay/credentials/authenticator.ts';
 import { issueIceServers } from '../../relay/credentials/ice-servers.ts';
 import { createRelayNode } from '../../relay/node.ts';
@@ -36,6 +37,8 @@ export interface RelayBench {
   readonly acknowledged: UsageRecord[];
   /** Makes the collector answer 503 until it is told otherwise. */
   readonly collector: { away: boolean };
+  /** Tells the relay, through its collector, that a credential was taken back. */
+  revoke(username: string): void;
   issue(request?: Partial<GenerateRequest>): { username: string; credential: string };
   close(): Promise<void>;
 }
@@ -50,13 +53,17 @@ const authority = createAuthority(
   systemClock,
 );
 
-export async function relayBench(directory = mkdtempSync(join(tmpdir(), 'turnpike-node-'))): Promise<RelayBench> {
+export async function relayBench(
+  directory = mkdtempSync(join(tmpdir(), 'turnpike-node-')),
+  collector = { away: false },
+): Promise<RelayBench> {
   const acknowledged: UsageRecord[] = [];
-  const collector = { away: false };
+  const control = new FakeControl();
   const intake = createServer((request, response) => {
+    if (request.method === 'GET') return control.answer(request, response, collector.away);
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
+    return void request.on('end', () => {
       if (!collector.away) {
         acknowledged.push(...usageBatch.parse(JSON.parse(Buffer.concat(chunks).toString('utf8'))).records);
       }
@@ -108,6 +115,7 @@ export async function relayBench(directory = mkdtempSync(join(tmpdir(), 'turnpik
     server: node.listening()[0] ?? never('a listener'),
     acknowledged,
     collector,
+    revoke: (username) => control.revoke(username),
     issue: (request) => {
       const { key } = authority.key('main') ?? never('the key');
       const urls = { stunUrls: [], turnUrls: [], reportUrl: '' };
@@ -122,6 +130,30 @@ export async function relayBench(directory = mkdtempSync(join(tmpdir(), 'turnpik
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** A collector's revocations: each question is held until there are more than its cursor says. */
+class FakeControl {
+  readonly #revocations: Revocation[] = [];
+  readonly #held = new Set<() => void>();
+
+  revoke(username: string): void {
+    this.#revocations.push({ username, until: Date.now() + 3_600_000 });
+    for (const answer of this.#held) answer();
+    this.#held.clear();
+  }
+
+  answer(request: IncomingMessage, response: ServerResponse, isAway: boolean): void {
+    if (isAway) return void response.writeHead(503).end('{}');
+    const cursor = new URL(request.url ?? '/', 'http://bench').searchParams.get('cursor');
+    const answer = () => {
+      const known = Number(cursor ?? 0);
+      const body = { cursor: `${this.#revocations.length}`, revocations: this.#revocations.slice(known) };
+      response.end(JSON.stringify(body));
+    };
+    if (cursor === `${this.#revocations.length}`) this.#held.add(answer);
+    else answer();
+  }
 }
 
 function never(what: string): never {

@@ -13,7 +13,11 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
   it('make everything once, and nothing the second time', async () => {
     const endpoint = freshEndpoint();
     const store = openStore({ endpoint: () => endpoint, log });
-    expect(await migrate(store, { log })).toEqual({ database: endpoint.database, applied: [1], retentionChanged: [] });
+    expect(await migrate(store, { log })).toEqual({
+      database: endpoint.database,
+      applied: [1, 2],
+      retentionChanged: [],
+    });
     expect(await migrate(store, { log })).toEqual({ database: endpoint.database, applied: [], retentionChanged: [] });
     const names = await store.select(
       z.object({ name: z.string() }),
@@ -22,15 +26,23 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
     expect(names.map((row) => row.name)).toEqual([...tableNames, 'egress', 'schema_migrations'].sort());
   });
 
+  it('bring a database of the first version up to this one', async () => {
+    const store = await testDatabase();
+    await store.command('DROP TABLE control SYNC');
+    await store.command('DELETE FROM schema_migrations WHERE version > 1');
+    expect((await migrate(store, { log })).applied).toEqual([2]);
+    expect(await store.select(z.object({ n: z.string() }), 'SELECT count() AS n FROM control')).toEqual([{ n: '0' }]);
+  });
+
   it('may be run by several at once', async () => {
     const endpoint = freshEndpoint();
     const stores = [1, 2, 3, 4].map(() => openStore({ endpoint: () => endpoint, log }));
     await Promise.all(stores.map((store) => migrate(store, { log })));
     const versions = await stores[0]!.select(
       z.object({ version: z.number() }),
-      'SELECT version FROM schema_migrations FINAL',
+      'SELECT version FROM schema_migrations FINAL ORDER BY version',
     );
-    expect(versions).toEqual([{ version: 1 }]);
+    expect(versions).toEqual([{ version: 1 }, { version: 2 }]);
   });
 
   it('follow the configured retention, on tables that exist already too, without touching their rows', async () => {
@@ -58,7 +70,7 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
       z.object({ name: z.string() }),
       `SELECT name FROM system.tables WHERE database = currentDatabase() AND engine_full LIKE '%fsync_after_insert = 1%' ORDER BY name`,
     );
-    expect(rows.map((row) => row.name)).toEqual(['alerts', 'egress_samples']);
+    expect(rows.map((row) => row.name)).toEqual(['alerts', 'control', 'egress_samples']);
   });
 
   it('refuse tables made by a newer version', async () => {

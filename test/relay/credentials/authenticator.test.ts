@@ -7,7 +7,7 @@ import { seededRandom, systemRandom } from '../../../kernel/random.ts';
 import { deriveKey } from '../../../kernel/report-token.ts';
 import { createAuthenticator } from '../../../relay/credentials/authenticator.ts';
 import { issueIceServers } from '../../../relay/credentials/ice-servers.ts';
-import { MAX_PLAIN_EXPIRY, passwordOf, sealName } from '../../../relay/credentials/username.ts';
+import { MAX_EXPIRY, passwordOf, sealName } from '../../../relay/credentials/username.ts';
 
 const START = Date.UTC(2026, 10, 20, 12);
 const urls = {
@@ -164,7 +164,7 @@ describe('the authenticator with a key that takes plain names', () => {
     ['with a control character', `${NOW + 60}:al\u0007ice`, 'malformed'],
     ['without an expiry', 'alice', 'unknown'],
     ['with an empty user', `${NOW + 60}:`, 'unknown'],
-    ['that would live for ever', `${MAX_PLAIN_EXPIRY + 1}:alice`, 'unknown'],
+    ['that would live for ever', `${MAX_EXPIRY + 1}:alice`, 'unknown'],
     ["that begins with a key's id and a dot", `${NOW + 60}:main.alice`, 'malformed'],
   ])('refuses a name %s', (_what, username, reason) => {
     expect(lookup(username)).toEqual({ ok: false, reason });

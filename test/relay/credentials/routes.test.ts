@@ -12,6 +12,7 @@ import type {
   CredentialLimits,
   IceServersAnswer,
   LegacyIceServersAnswer,
+  Revocation,
   TurnRestAnswer,
   TwilioTokenAnswer,
 } from '../../../relay/contract.ts';
@@ -25,21 +26,23 @@ const urls = {
   reportUrl: 'http://relay.test/v1/stats',
 };
 
-function app(id: string): AppSettings {
-  const keys = [{ id: `${id}-key`, secrets: [`${id} secret`] }];
+function app(id: string, plainUsernames = false): AppSettings {
+  const keys = [{ id: `${id}-key`, secrets: [`${id} secret`], plainUsernames }];
   return { id, tokenHashes: [hashToken(`${id}-token`)], keys, origins: [] };
 }
 
-async function service(ceilings?: CredentialLimits) {
+async function service(ceilings?: CredentialLimits, plainKey = false) {
   const clock = new ManualClock(START);
   const hashes = { relayTokenHash: hashToken('relay'), sourceTokenHash: '', operatorTokenHash: '' };
-  const authority = createAuthority({ apps: [app('shop'), app('rival')], ...hashes }, clock);
+  const authority = createAuthority({ apps: [app('shop', plainKey), app('rival')], ...hashes }, clock);
   const metrics = new Metrics();
+  const revoked: (Revocation & { app: string })[] = [];
   const http = createHttp({ log: silentLog, authority, host: '127.0.0.1' });
   await http.register(credentialRoutes, {
     authority,
     urls: () => urls,
     ceilingsOf: () => ceilings,
+    revoke: async (app, revocation) => void revoked.push({ app, ...revocation }),
     metrics,
     clock,
     random: systemRandom,
@@ -57,7 +60,7 @@ async function service(ceilings?: CredentialLimits) {
   };
   const lookup = (username: string) =>
     createAuthenticator(authority).lookup(username, { now: clock.now(), monotonic: 0 });
-  return { http, authority, metrics, clock, generate, claimsOf, lookup };
+  return { http, authority, metrics, clock, generate, claimsOf, lookup, revoked };
 }
 
 describe('POST /v1/turn/keys/:keyId/credentials/generate-ice-servers', () => {
@@ -228,6 +231,89 @@ describe('POST /v1/turn/keys/:keyId/credentials/generate', () => {
       });
     expect((await post('rival-key', {})).json()).toMatchObject({ error: { code: 'TP_RELAY_KEY' } });
     expect((await post('shop-key', { ttl: 172_801 })).json()).toMatchObject({ error: { code: 'TP_RELAY_TTL' } });
+  });
+});
+
+describe('POST /v1/turn/keys/:keyId/credentials/:username/revoke', () => {
+  const GRACE = 172_800_000;
+  const revoking = async (plainKey = false) => {
+    const made = await service(undefined, plainKey);
+    const revoke = (username: string, key = 'shop-key', token = 'shop-token') =>
+      made.http.inject({
+        method: 'POST',
+        url: `/v1/turn/keys/${key}/credentials/${encodeURIComponent(username)}/revoke`,
+        headers: { authorization: `Bearer ${token}` },
+      });
+    const issue = async (ttl = 60) => {
+      const answer = (await made.generate({ ttl, customIdentifier: 'user-7' })).json<IceServersAnswer>();
+      return answer.iceServers.at(-1)?.username ?? '';
+    };
+    const codeOf = async (...asked: Parameters<typeof revoke>) => (await revoke(...asked)).json<ErrorBody>().error.code;
+    return { ...made, revoke, issue, codeOf };
+  };
+
+  it('answers 204 without a body, once it is kept until two days after the expiry', async () => {
+    const { revoke, issue, revoked, metrics } = await revoking();
+    const username = await issue();
+    const response = await revoke(username);
+    expect(response.statusCode).toBe(204);
+    expect(response.body).toBe('');
+    expect(revoked).toEqual([{ app: 'shop', username, until: START + 60_000 + GRACE }]);
+    expect((await metrics.counter('turnpike_credentials_revoked_total').get()).values).toEqual([
+      { labels: {}, value: 1 },
+    ]);
+  });
+
+  it('answers 204 again, and to the name of an expired credential, whose allocation may have gone on', async () => {
+    const { revoke, issue, revoked, clock } = await revoking();
+    const username = await issue();
+    await revoke(username);
+    expect((await revoke(username)).statusCode).toBe(204);
+    clock.advance(3_600_000);
+    expect((await revoke(username)).statusCode).toBe(204);
+    expect(revoked.at(-1)?.until).toBe(START + 3_600_000 + GRACE);
+  });
+
+  it('takes the name unescaped too, as it is in a path', async () => {
+    const { http, issue } = await revoking();
+    const url = `/v1/turn/keys/shop-key/credentials/${await issue()}/revoke`;
+    const headers = { authorization: 'Bearer shop-token' };
+    expect((await http.inject({ method: 'POST', url, headers })).statusCode).toBe(204);
+  });
+
+  it("answers the same 404 for another app's key, a key that never was, and a name of another key", async () => {
+    const { codeOf, issue, revoked } = await revoking();
+    const username = await issue();
+    expect(await codeOf(username, 'rival-key')).toBe('TP_RELAY_KEY');
+    expect(await codeOf(username, 'nobody')).toBe('TP_RELAY_KEY');
+    expect(await codeOf(username, 'rival-key', 'rival-token')).toBe('TP_RELAY_KEY');
+    expect(await codeOf(username.replace(':shop-key.', ':gone.'))).toBe('TP_RELAY_KEY');
+    expect(revoked).toEqual([]);
+  });
+
+  it('answers 400 to what the key cannot have issued', async () => {
+    const { codeOf, issue, revoked } = await revoking();
+    const username = await issue();
+    for (const name of [
+      'alice',
+      `${START / 1000}:alice`,
+      `${START / 1000}`,
+      username.slice(0, -20),
+      username.replace(/^\d+/, '99999999999'),
+      username.replace(':', '-'),
+    ]) {
+      expect(await codeOf(name)).toBe('TP_RELAY_USERNAME');
+    }
+    expect(revoked).toEqual([]);
+  });
+
+  it('takes a plain name of the key that takes plain names', async () => {
+    const { revoke, codeOf, revoked } = await revoking(true);
+    const username = `${START / 1000 + 60}:alice@example.org/7`;
+    expect((await revoke(username)).statusCode).toBe(204);
+    expect(revoked).toEqual([{ app: 'shop', username, until: START + 60_000 + GRACE }]);
+    expect(await codeOf(`${START / 1000 + 60}:${'x'.repeat(65)}`)).toBe('TP_RELAY_USERNAME');
+    expect(await codeOf(`${START / 1000 + 60}:shop-key.alice`)).toBe('TP_RELAY_USERNAME');
   });
 });
 
