@@ -126,6 +126,40 @@ export const configSchema = z.strictObject({
         .max(65_000)
         .default(1_000)
         .describe('Allocations alive at once of one customIdentifier; of one credential where it has none.'),
+      allocationsPerApp: z
+        .int()
+        .min(1)
+        .max(65_000)
+        .default(65_000)
+        .describe('Allocations alive at once of one app on this relay.'),
+      permissionsPerAllocation: z
+        .int()
+        .min(1)
+        .max(4_096)
+        .default(256)
+        .describe('Permissions alive at once of one allocation.'),
+      channelsPerAllocation: z
+        .int()
+        .min(1)
+        .max(4_096)
+        .default(256)
+        .describe('Channels of one allocation, those in their five minutes of rest included.'),
+      newPeersPerSecond: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(5)
+        .describe(
+          'Peer addresses new to an allocation in a second, five times as many at once; a credential may say otherwise.',
+        ),
+      refusalsPerSecond: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(100)
+        .describe(
+          'Answers such as 401 to one /24 or /56 of senders without valid credentials in a second, ten times as many at once.',
+        ),
       onExpiry: z
         .enum(['keep', 'disconnect'])
         .default('keep')

@@ -43,6 +43,11 @@ export const metricTable = {
     help: 'STUN and TURN requests by method and result.',
     labels: ['method', 'result'],
   },
+  turnpike_relay_limited_requests_total: {
+    kind: 'counter',
+    help: 'Requests refused or left unanswered because there was too much of something, by what.',
+    labels: ['limit'],
+  },
   turnpike_relay_usage_records_total: {
     kind: 'counter',
     help: 'Usage records by fate (written, delivered, refused).',

@@ -66,6 +66,7 @@ export const credentialLimits = z.strictObject({
   bytes: u64.optional(),
   packetsPerSecond: z.int().positive().max(10_000_000).optional(),
   bitsPerSecond: z.int().positive().max(1_000_000_000_000).optional(),
+  newPeersPerSecond: z.int().positive().max(100_000).optional(),
 });
 export type CredentialLimits = z.output<typeof credentialLimits>;
 

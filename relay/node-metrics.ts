@@ -10,9 +10,11 @@ export function countingObserver(metrics: Metrics): TurnObserver {
   const requests = metrics.counter('turnpike_relay_stun_requests_total');
   const failures = metrics.counter('turnpike_relay_auth_failures_total');
   const allocations = metrics.counter('turnpike_relay_allocations_total');
+  const limited = metrics.counter('turnpike_relay_limited_requests_total');
   return {
     onRequest: (method, result) => requests.inc({ method, result }),
     onAuthFailure: (reason) => failures.inc({ reason }),
+    onLimit: (limit) => limited.inc({ limit }),
     onAllocation: (transport, result) => allocations.inc({ transport, result }),
   };
 }

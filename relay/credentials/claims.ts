@@ -18,6 +18,7 @@ const limitFields = [
   { name: 'bytes', bit: 2, width: 8 },
   { name: 'packetsPerSecond', bit: 4, width: 4 },
   { name: 'bitsPerSecond', bit: 8, width: 6 },
+  { name: 'newPeersPerSecond', bit: 16, width: 4 },
 ] as const satisfies readonly { name: keyof CredentialLimits; bit: number; width: number }[];
 const ALL_LIMITS = limitFields.reduce((bits, field) => bits | field.bit, 0);
 

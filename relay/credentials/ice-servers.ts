@@ -85,7 +85,7 @@ export function issueIceServers(request: GenerateRequest, by: Issuing): IceServe
 /** The limits asked for, with the app's own where none was; throws TP_RELAY_LIMITS naming each that is above. */
 function withinCeilings(asked: CredentialLimits, ceilings: CredentialLimits): CredentialLimits {
   const issues: Issue[] = [];
-  for (const name of ['allocations', 'bytes', 'packetsPerSecond', 'bitsPerSecond'] as const) {
+  for (const name of ['allocations', 'bytes', 'packetsPerSecond', 'bitsPerSecond', 'newPeersPerSecond'] as const) {
     const ceiling = ceilings[name];
     if (ceiling !== undefined && (asked[name] ?? 0) > ceiling) {
       issues.push({ path: `limits.${name}`, message: `must be at most ${ceiling}` });
@@ -97,5 +97,6 @@ function withinCeilings(asked: CredentialLimits, ceilings: CredentialLimits): Cr
     bytes: asked.bytes ?? ceilings.bytes,
     packetsPerSecond: asked.packetsPerSecond ?? ceilings.packetsPerSecond,
     bitsPerSecond: asked.bitsPerSecond ?? ceilings.bitsPerSecond,
+    newPeersPerSecond: asked.newPeersPerSecond ?? ceilings.newPeersPerSecond,
   };
 }

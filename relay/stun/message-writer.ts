@@ -15,7 +15,7 @@ import {
   writeU16,
   writeU32,
 } from './header.ts';
-import { INTEGRITY_LENGTH, writeIntegrity } from './integrity.ts';
+import { type IntegrityHash, integrityLength, writeIntegrity } from './integrity.ts';
 
 /** Adds one attribute to a message under construction. */
 export type Setter = (writer: MessageWriter) => void;
@@ -61,11 +61,11 @@ export class MessageWriter {
     return at + ATTRIBUTE_HEADER_LENGTH;
   }
 
-  /** Seals what is there so far under an HMAC-SHA1 key. */
-  integrity(key: Uint8Array): void {
-    const at = this.#take(INTEGRITY_LENGTH);
+  /** Seals what is there so far. */
+  integrity(key: Uint8Array, hash: IntegrityHash = 'sha1'): void {
+    const at = this.#take(integrityLength(hash));
     this.#writeLength();
-    writeIntegrity(this.into, this.start, at, key);
+    writeIntegrity(this.into, this.start, at, { key, hash });
   }
 
   /** Ends the message with its checksum. */
@@ -92,9 +92,11 @@ export class MessageWriter {
   }
 }
 
-/** Seals in the only order the RFC allows: attributes, MESSAGE-INTEGRITY, FINGERPRINT. */
+/** Seals in the only order the RFC allows: attributes, MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256, FINGERPRINT. */
 export interface Seals {
   readonly key?: Uint8Array | undefined;
+  /** Which of the two the key goes into; SHA-1 when not said. */
+  readonly hash?: IntegrityHash | undefined;
   readonly fingerprint?: boolean;
 }
 
@@ -107,7 +109,7 @@ export function encodeMessage(
 ): Uint8Array {
   const writer = new MessageWriter(into, 0, head);
   for (const set of setters) set(writer);
-  if (seals.key !== undefined) writer.integrity(seals.key);
+  if (seals.key !== undefined) writer.integrity(seals.key, seals.hash);
   if (seals.fingerprint === true) writer.fingerprint();
   return writer.bytes();
 }

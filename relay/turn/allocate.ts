@@ -13,6 +13,7 @@ import { xorAddress } from '../stun/address-attributes.ts';
 import { attributes } from '../stun/attributes.ts';
 import { addressErrorCode, unknownAttributeTypes } from '../stun/error-code.ts';
 import type { ErrorName } from '../stun/error-codes.ts';
+import { integrityValueOf } from '../stun/integrity.ts';
 import type { StunMessage } from '../stun/message.ts';
 import type { Setter } from '../stun/message-writer.ts';
 import {
@@ -29,7 +30,8 @@ import { userKey } from './allocation-table.ts';
 import { askedOf } from './answer.ts';
 import type { Accepted } from './authenticator.ts';
 import { grant } from './lifetime.ts';
-import { failure, type Outcome, type State, type TurnRequest } from './request.ts';
+import type { Limit } from './observer.ts';
+import { failure, limited, type Outcome, type State, type TurnRequest } from './request.ts';
 import type { Settings } from './settings.ts';
 
 export function allocate(request: TurnRequest, state: State): Outcome {
@@ -53,8 +55,9 @@ export function allocate(request: TurnRequest, state: State): Outcome {
 
   // 10. Quotas (486) and capacity (508).
   const { accepted, username } = identity;
-  if (overQuota(username, accepted, state)) return failure('ALLOCATION_QUOTA_REACHED');
-  if (state.table.size >= state.settings.maxAllocations) return failure('INSUFFICIENT_CAPACITY');
+  const quota = exhaustedQuota(username, accepted, state);
+  if (quota !== undefined) return limited(quota, 'ALLOCATION_QUOTA_REACHED');
+  if (state.table.size >= state.settings.maxAllocations) return limited('relay_allocations', 'INSUFFICIENT_CAPACITY');
 
   const record = recordOf(request, accepted, state.settings);
   state.table.add(record);
@@ -93,10 +96,13 @@ function refusalOfFamilies(message: StunMessage, { families }: Settings): ErrorN
 }
 
 /** Requests still on their way to a port count, so that a burst cannot outrun the quota. */
-function overQuota(username: string, accepted: Accepted, { table, settings }: State): boolean {
-  const perCredential = accepted.claims.limits.allocations ?? Number.POSITIVE_INFINITY;
-  const user = userKey(accepted.app, accepted.claims.customId, username);
-  return table.ofUsername(username).size >= perCredential || table.ofUser(user).size >= settings.allocationsPerUser;
+function exhaustedQuota(username: string, accepted: Accepted, { table, settings }: State): Limit | undefined {
+  const { app, claims } = accepted;
+  const perCredential = claims.limits.allocations ?? Number.POSITIVE_INFINITY;
+  if (table.ofUsername(username).size >= perCredential) return 'credential_allocations';
+  if (table.ofUser(userKey(app, claims.customId, username)).size >= settings.allocationsPerUser)
+    return 'user_allocations';
+  return table.ofApp(app).size >= settings.allocationsPerApp ? 'app_allocations' : undefined;
 }
 
 function recordOf({ message, from, at, identity }: TurnRequest, accepted: Accepted, settings: Settings) {
@@ -108,14 +114,15 @@ function recordOf({ message, from, at, identity }: TurnRequest, accepted: Accept
     fiveTuple: from,
     relayFamily: readAddressFamily(message, attributes.REQUESTED_ADDRESS_FAMILY) === 6 ? 6 : 4,
     username: identity.username,
-    key: identity.key,
+    keys: identity.keys,
     accepted,
     createdAt: at,
     credentialDeadline,
     deadline: granted.deadline,
     origin: {
       asked: askedOf(message),
-      integrity: Uint8Array.from(message.value(attributes.MESSAGE_INTEGRITY.type) ?? []),
+      integrity: Uint8Array.from(integrityValueOf(message)),
+      seal: identity.seal,
       lifetime: granted.seconds,
       evenPort: message.has(attributes.EVEN_PORT.type),
       additionalFamily: message.has(attributes.ADDITIONAL_ADDRESS_FAMILY.type),
@@ -173,6 +180,6 @@ export function isRetransmission(record: AllocationRecord, message: StunMessage)
   return (
     message.method === asked.method &&
     same(message.transactionId, asked.transactionId) &&
-    same(message.value(attributes.MESSAGE_INTEGRITY.type) ?? new Uint8Array(0), integrity)
+    same(integrityValueOf(message), integrity)
   );
 }

@@ -42,6 +42,7 @@ export class AllocationTable {
   readonly #byTuple = new Map<string, AllocationRecord>();
   readonly #byUsername = new Index();
   readonly #byUser = new Index();
+  readonly #byApp = new Index();
   readonly #deadlines = new DeadlineHeap<AllocationRecord>();
 
   /** Opening and live. */
@@ -50,12 +51,13 @@ export class AllocationTable {
   }
 
   /** Entries of every map, for those who watch memory: all zero when nothing is left. */
-  get entries(): Readonly<Record<'ids' | 'tuples' | 'usernames' | 'users' | 'deadlines', number>> {
+  get entries(): Readonly<Record<'ids' | 'tuples' | 'usernames' | 'users' | 'apps' | 'deadlines', number>> {
     return {
       ids: this.#byId.size,
       tuples: this.#byTuple.size,
       usernames: this.#byUsername.size,
       users: this.#byUser.size,
+      apps: this.#byApp.size,
       deadlines: this.#deadlines.size,
     };
   }
@@ -72,6 +74,9 @@ export class AllocationTable {
   ofUser(user: string): ReadonlySet<AllocationRecord> {
     return this.#byUser.of(user);
   }
+  ofApp(app: string): ReadonlySet<AllocationRecord> {
+    return this.#byApp.of(app);
+  }
   /** Opening and live. */
   all(): IterableIterator<AllocationRecord> {
     return this.#byTuple.values();
@@ -86,6 +91,7 @@ export class AllocationTable {
     this.#byTuple.set(tupleKey(record.fiveTuple), record);
     this.#byUsername.add(record.username, record);
     this.#byUser.add(userKey(record.app, record.claims.customId, record.username), record);
+    this.#byApp.add(record.app, record);
     this.#deadlines.add(record);
   }
 
@@ -100,6 +106,7 @@ export class AllocationTable {
     this.#byTuple.delete(tupleKey(record.fiveTuple));
     this.#byUsername.remove(record.username, record);
     this.#byUser.remove(userKey(record.app, record.claims.customId, record.username), record);
+    this.#byApp.remove(record.app, record);
     this.#deadlines.remove(record);
   }
 

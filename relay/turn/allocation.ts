@@ -2,7 +2,9 @@
 import { type Endpoint, type Family, familyOf, type FiveTuple } from '../../kernel/address.ts';
 import type { CredentialClaims } from '../contract.ts';
 import type { AllocationId, CloseReason } from '../planes/plane.ts';
+import type { Seal } from '../stun/integrity.ts';
 import type { Asked } from './answer.ts';
+import type { LongTermKeys } from './authentication.ts';
 import type { Accepted, Instant } from './authenticator.ts';
 import { Channels } from './channels.ts';
 import type { Timed } from './deadline-heap.ts';
@@ -34,8 +36,10 @@ export interface Allocation {
 /** The Allocate request behind an allocation, kept for its answer and for its retransmissions (RFC 8489 §6.3.1). */
 export interface Origin {
   readonly asked: Asked;
-  /** The request's MESSAGE-INTEGRITY: with the transaction id it tells a retransmission from another request. */
+  /** The request's integrity: with the transaction id it tells a retransmission from another request. */
   readonly integrity: Uint8Array;
+  /** Seals the answer. */
+  readonly seal: Seal;
   /** Seconds granted. */
   readonly lifetime: number;
   readonly evenPort: boolean;
@@ -49,8 +53,8 @@ export class AllocationRecord implements Allocation, Timed {
   readonly clientFamily: Family;
   readonly relayFamily: Family;
   readonly username: string;
-  /** The long-term key that verified the Allocate: every later request is checked with it (RFC 8656 §5). */
-  readonly key: Uint8Array;
+  /** The long-term keys of the password that verified the Allocate: every later request is checked with one of them (RFC 8656 §5). */
+  readonly keys: LongTermKeys;
   readonly app: string;
   readonly keyId: string;
   readonly claims: CredentialClaims;
@@ -66,6 +70,8 @@ export class AllocationRecord implements Allocation, Timed {
   answer: Uint8Array | undefined;
   /** Ports asked of the plane so far. */
   attempts = 0;
+  /** The bucket that new peers are taken from (rate.ts). */
+  newPeers = 0;
   deadline: number;
   slot = -1;
 
@@ -74,7 +80,7 @@ export class AllocationRecord implements Allocation, Timed {
     fiveTuple: FiveTuple;
     relayFamily: Family;
     username: string;
-    key: Uint8Array;
+    keys: LongTermKeys;
     accepted: Accepted;
     createdAt: Instant;
     credentialDeadline: number;
@@ -87,7 +93,7 @@ export class AllocationRecord implements Allocation, Timed {
     this.clientFamily = familyOf(made.fiveTuple.client.address);
     this.relayFamily = made.relayFamily;
     this.username = made.username;
-    this.key = made.key;
+    this.keys = made.keys;
     this.app = made.accepted.app;
     this.keyId = made.accepted.keyId;
     this.claims = made.accepted.claims;

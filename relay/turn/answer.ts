@@ -1,7 +1,9 @@
 /** Writing answers: what of the question they need, how they are sealed, and how large they may be. */
+import type { FiveTuple } from '../../kernel/address.ts';
 import { attributes } from '../stun/attributes.ts';
 import { errorCode } from '../stun/error-code.ts';
 import type { ErrorName } from '../stun/error-codes.ts';
+import type { Seal } from '../stun/integrity.ts';
 import type { StunMessage } from '../stun/message.ts';
 import { encodeMessage, type Setter } from '../stun/message-writer.ts';
 
@@ -30,26 +32,40 @@ export function askedOf(message: StunMessage): Asked {
  */
 export const AMPLIFICATION = 3.6;
 
+/**
+ * Octets of the shortest request that a client sends without credentials: a header and REQUESTED-TRANSPORT. What is shorter is
+ * nobody's beginning, and is not answered over UDP.
+ */
+export const SMALLEST_QUESTION = 28;
+
 /** Longer than any answer: 64 unknown types, realm, nonce, software, a reason phrase and the seals. */
 const scratch = new Uint8Array(4096);
 
-function encode(asked: Asked, messageClass: 'success' | 'error', setters: readonly Setter[], key?: Uint8Array) {
+function encode(asked: Asked, messageClass: 'success' | 'error', setters: readonly Setter[], seal?: Seal) {
   const { method, transactionId, fingerprint } = asked;
-  return encodeMessage(scratch, { method, messageClass, transactionId }, setters, { key, fingerprint }).slice();
+  return encodeMessage(scratch, { method, messageClass, transactionId }, setters, { ...seal, fingerprint }).slice();
 }
 
-/** `key` seals with MESSAGE-INTEGRITY: for every answer to an authenticated request (RFC 8489 §9.2.4). */
-export function successAnswer(asked: Asked, setters: readonly Setter[], key?: Uint8Array): Uint8Array {
-  return encode(asked, 'success', setters, key);
+/** Sealed where the request was authenticated (RFC 8489 §9.2.4). */
+export function successAnswer(asked: Asked, setters: readonly Setter[], seal?: Seal): Uint8Array {
+  return encode(asked, 'success', setters, seal);
 }
 
-export function errorAnswer(asked: Asked, error: ErrorName, setters: readonly Setter[], key?: Uint8Array): Uint8Array {
-  return encode(asked, 'error', [errorCode(error), ...setters], key);
+export function errorAnswer(asked: Asked, error: ErrorName, setters: readonly Setter[], seal?: Seal): Uint8Array {
+  return encode(asked, 'error', [errorCode(error), ...setters], seal);
 }
 
-/** An error for somebody unknown: without its reason phrase if that makes it fit, undefined if it does not fit even so. */
-export function modestErrorAnswer(asked: Asked, error: ErrorName, setters: readonly Setter[]): Uint8Array | undefined {
-  const most = asked.length * AMPLIFICATION;
+/**
+ * An error for somebody unknown, at most AMPLIFICATION times the question where the source may be forged: without its reason
+ * phrase if that makes it fit, undefined if it does not fit even so.
+ */
+export function modestErrorAnswer(
+  asked: Asked,
+  transport: FiveTuple['transport'],
+  error: ErrorName,
+  setters: readonly Setter[],
+): Uint8Array | undefined {
+  const most = transport === 'udp' ? asked.length * AMPLIFICATION : Number.POSITIVE_INFINITY;
   const full = errorAnswer(asked, error, setters);
   if (full.length <= most) return full;
   const bare = encode(asked, 'error', [errorCode(error, ''), ...setters]);

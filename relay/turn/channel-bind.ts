@@ -5,9 +5,11 @@ import { readAddress } from '../stun/address-attributes.ts';
 import { attributes } from '../stun/attributes.ts';
 import { isChannelNumber } from '../stun/channel-data.ts';
 import { readChannelNumber } from '../stun/number-attributes.ts';
-import { failure, type Outcome, type State, type TurnRequest } from './request.ts';
+import { refusalOfNewPeers } from './new-peers.ts';
+import { failure, limited, type Outcome, type State, type TurnRequest } from './request.ts';
 
-export function channelBind({ message, at, allocation }: TurnRequest, { settings }: State): Outcome {
+export function channelBind(request: TurnRequest, { settings }: State): Outcome {
+  const { message, at, allocation } = request;
   // There must be an allocation on this five-tuple, else 437 (§5).
   if (allocation?.state !== 'live') return failure('ALLOCATION_MISMATCH');
   const { channels, permissions, id } = allocation;
@@ -31,8 +33,13 @@ export function channelBind({ message, at, allocation }: TurnRequest, { settings
   if (!settings.policy.permits(peer.address) || settings.policy.judge(peer) === 'denied') return failure('FORBIDDEN');
 
   // 7. Room for both, else 508.
-  const room = permissions.hasRoom(new Set([peer.address]), now) && channels.hasRoom(channel, now);
-  if (!room) return failure('INSUFFICIENT_CAPACITY');
+  const addresses = new Set([peer.address]);
+  if (!permissions.hasRoom(addresses, now)) return limited('permissions', 'INSUFFICIENT_CAPACITY');
+  if (!channels.hasRoom(channel, now)) return limited('channels', 'INSUFFICIENT_CAPACITY');
+
+  // 8. No more new peers than the allocation may have in this time.
+  const refused = refusalOfNewPeers(request, allocation, addresses, settings);
+  if (refused !== undefined) return refused;
 
   // Bound or refreshed for 600 seconds, its permission for 300; a number that had a rested binding loses it first.
   const { deadline, displaced } = channels.bind(channel, peer, now);

@@ -15,14 +15,16 @@ import { text } from '../stun/text-attributes.ts';
 import { allocate, allocatedAnswer, isRetransmission, openCommand } from './allocate.ts';
 import { type Allocation, type AllocationRecord, endReason } from './allocation.ts';
 import { AllocationTable } from './allocation-table.ts';
-import { askedOf, errorAnswer, modestErrorAnswer, successAnswer } from './answer.ts';
+import { askedOf, errorAnswer, modestErrorAnswer, SMALLEST_QUESTION, successAnswer } from './answer.ts';
 import { authenticate, type Authentication, type Gate } from './authentication.ts';
 import type { Instant } from './authenticator.ts';
 import { bindingAnswer } from './binding.ts';
+import { Challenge } from './challenge.ts';
 import { channelBind } from './channel-bind.ts';
 import { createPermission } from './create-permission.ts';
 import { NonceMint } from './nonce.ts';
 import type { RequestMethod, RequestResult } from './observer.ts';
+import { RefusalBudget } from './refusal-budget.ts';
 import { refresh } from './refresh.ts';
 import { objection, type Outcome, type State, type TurnRequest } from './request.ts';
 import { settle, type TurnOptions } from './settings.ts';
@@ -39,20 +41,26 @@ const handlers: ReadonlyMap<number, readonly [RequestMethod, Handler]> = new Map
 /** Milliseconds during which a repeated Allocate is answered as the first (RFC 8489 §6.3.1). */
 const TRANSACTION_LIFETIME = 40_000;
 
+/** Whether an answer was sent that is not a repetition. */
+function isDecision(result: RequestResult): result is 'ok' | `${number}` {
+  return result === 'ok' || /^\d/.test(result);
+}
+
 const resultOf = (error: ErrorName) => `${errorCodes[error].code}` as const;
 
 export class TurnCore {
   readonly #state: State;
   readonly #gate: Gate;
+  readonly #refusals: RefusalBudget;
 
   constructor(options: TurnOptions) {
     const settings = settle(options);
     this.#state = { settings, table: new AllocationTable() };
     this.#gate = {
-      realm: settings.realm,
+      challenge: new Challenge(settings.realm, new NonceMint(settings.nonceKey, settings.nonceLifetime)),
       authenticator: settings.authenticator,
-      nonces: new NonceMint(settings.nonceKey, settings.nonceLifetime),
     };
+    this.#refusals = new RefusalBudget(settings.refusalsPerSecond, settings.random.bytes(4).readUInt32BE(0));
   }
 
   /**
@@ -148,7 +156,7 @@ export class TurnCore {
     const asked = askedOf(message);
     const bytes =
       unknown.length > 0
-        ? modestErrorAnswer(asked, 'UNKNOWN_ATTRIBUTE', [unknownAttributeTypes(unknown)])
+        ? modestErrorAnswer(asked, from.transport, 'UNKNOWN_ATTRIBUTE', [unknownAttributeTypes(unknown)])
         : successAnswer(asked, bindingAnswer(from));
     this.#report('binding', bytes === undefined ? 'dropped' : unknown.length > 0 ? '420' : 'ok', from);
     return bytes === undefined ? [] : [{ type: 'send', to: from, bytes }];
@@ -170,33 +178,50 @@ export class TurnCore {
     at: Instant,
     allocation: AllocationRecord | undefined,
   ): readonly Command[] {
-    const { error, key } = refused;
-    const asked = askedOf(message);
-    if (refused.failure !== undefined) this.#state.settings.observer.onAuthFailure?.(refused.failure);
-    const challenge = refused.challenge
-      ? [text(attributes.REALM, this.#gate.realm), text(attributes.NONCE, this.#gate.nonces.issue(from, at.now))]
-      : [];
-    const bytes =
-      key === undefined ? modestErrorAnswer(asked, error, challenge) : errorAnswer(asked, error, challenge, key);
+    const { error, seal } = refused;
+    const { observer } = this.#state.settings;
+    if (refused.failure !== undefined) observer.onAuthFailure?.(refused.failure);
+    if (seal !== undefined) {
+      this.#report(method, resultOf(error), from);
+      return [this.#send(from, errorAnswer(askedOf(message), error, [], seal), allocation)];
+    }
+    if (from.transport === 'udp' && message.raw.length < SMALLEST_QUESTION) {
+      this.#report(method, 'too_short', from);
+      return [];
+    }
+    if (!this.#refusals.take(from, at.monotonic)) {
+      observer.onLimit?.('refusals');
+      this.#report(method, 'limited', from);
+      return [];
+    }
+    const challenge = refused.challenge ? this.#gate.challenge.attributes(from, at.now) : [];
+    const bytes = modestErrorAnswer(askedOf(message), from.transport, error, challenge);
     this.#report(method, bytes === undefined ? 'dropped' : resultOf(error), from);
-    if (bytes === undefined) return [];
-    return [key === undefined ? { type: 'send', to: from, bytes } : this.#send(from, bytes, allocation)];
+    return bytes === undefined ? [] : [{ type: 'send', to: from, bytes }];
   }
 
   #answer(method: RequestMethod, request: TurnRequest, outcome: Outcome): readonly Command[] {
     if (outcome.type === 'pending') return outcome.commands;
+    if (outcome.type !== 'success' && outcome.limit !== undefined)
+      this.#state.settings.observer.onLimit?.(outcome.limit);
+    if (outcome.type === 'ignored') {
+      this.#report(method, 'limited', request.from);
+      return [];
+    }
     const asked = askedOf(request.message);
-    const { key } = request.identity;
+    const { seal } = request.identity;
     this.#report(method, outcome.type === 'success' ? 'ok' : resultOf(outcome.error), request.from);
     if (outcome.type === 'error') {
-      return [this.#send(request.from, errorAnswer(asked, outcome.error, outcome.attributes, key), request.allocation)];
+      return [
+        this.#send(request.from, errorAnswer(asked, outcome.error, outcome.attributes, seal), request.allocation),
+      ];
     }
     const { software } = this.#state.settings;
     const setters: Setter[] = [
       ...outcome.attributes,
       ...(software === '' ? [] : [text(attributes.SOFTWARE, software)]),
     ];
-    const answer = this.#send(request.from, successAnswer(asked, setters, key), request.allocation);
+    const answer = this.#send(request.from, successAnswer(asked, setters, seal), request.allocation);
     return [...(outcome.before ?? []), answer, ...(outcome.after ?? [])];
   }
 
@@ -212,7 +237,7 @@ export class TurnCore {
     if (record?.state !== 'opening') return [];
     record.state = 'live';
     record.relayed = relayed;
-    record.answer = successAnswer(record.origin.asked, allocatedAnswer(record, settings), record.key);
+    record.answer = successAnswer(record.origin.asked, allocatedAnswer(record, settings), record.origin.seal);
     this.#report('allocate', 'ok', record.fiveTuple);
     return [this.#send(record.fiveTuple, record.answer, record)];
   }
@@ -225,8 +250,9 @@ export class TurnCore {
     const given = record.state === 'opening';
     table.forget(id);
     if (!given) return [];
+    settings.observer.onLimit?.('ports');
     this.#report('allocate', resultOf('INSUFFICIENT_CAPACITY'), record.fiveTuple);
-    const bytes = errorAnswer(record.origin.asked, 'INSUFFICIENT_CAPACITY', [], record.key);
+    const bytes = errorAnswer(record.origin.asked, 'INSUFFICIENT_CAPACITY', [], record.origin.seal);
     return [{ type: 'send', to: record.fiveTuple, bytes }];
   }
 
@@ -244,7 +270,6 @@ export class TurnCore {
   #report(method: RequestMethod, result: RequestResult, from: FiveTuple): void {
     const { observer } = this.#state.settings;
     observer.onRequest?.(method, result);
-    if (method === 'allocate' && result !== 'dropped' && result !== 'repeated')
-      observer.onAllocation?.(from.transport, result);
+    if (method === 'allocate' && isDecision(result)) observer.onAllocation?.(from.transport, result);
   }
 }

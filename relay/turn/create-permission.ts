@@ -1,9 +1,11 @@
 /** CreatePermission (RFC 8656 §10.2): all of its peers or none. */
 import { familyOf } from '../../kernel/address.ts';
 import { readPeerAddresses } from '../stun/address-attributes.ts';
-import { failure, type Outcome, type State, type TurnRequest } from './request.ts';
+import { refusalOfNewPeers } from './new-peers.ts';
+import { failure, limited, type Outcome, type State, type TurnRequest } from './request.ts';
 
-export function createPermission({ message, at, allocation }: TurnRequest, { settings }: State): Outcome {
+export function createPermission(request: TurnRequest, { settings }: State): Outcome {
+  const { message, at, allocation } = request;
   // There must be an allocation on this five-tuple, else 437 (§5).
   if (allocation?.state !== 'live') return failure('ALLOCATION_MISMATCH');
 
@@ -21,7 +23,13 @@ export function createPermission({ message, at, allocation }: TurnRequest, { set
   for (const address of addresses) if (!settings.policy.permits(address)) return failure('FORBIDDEN');
 
   // 4. Room for all, else 508.
-  if (!allocation.permissions.hasRoom(addresses, at.monotonic)) return failure('INSUFFICIENT_CAPACITY');
+  if (!allocation.permissions.hasRoom(addresses, at.monotonic)) {
+    return limited('permissions', 'INSUFFICIENT_CAPACITY');
+  }
+
+  // 5. No more new peers than the allocation may have in this time.
+  const refused = refusalOfNewPeers(request, allocation, addresses, settings);
+  if (refused !== undefined) return refused;
 
   // Installed or refreshed, each for 300 seconds from now (§9).
   return {

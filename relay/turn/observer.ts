@@ -6,18 +6,40 @@ export const requestMethods = ['binding', 'allocate', 'refresh', 'create_permiss
 export type RequestMethod = (typeof requestMethods)[number];
 
 /**
- * `ok`; the STUN error code in decimal; `repeated` for a retransmission; `dropped` when an answer would have been so much larger
- * than the question that it was not sent.
+ * `ok`; the STUN error code in decimal; `repeated` for a retransmission; and three that were not answered: `dropped` because the
+ * answer would have been so much larger than the question, `too_short` to be a client's beginning, `limited` by one of `limits`.
  */
-export type RequestResult = 'ok' | 'repeated' | 'dropped' | `${number}`;
+export type RequestResult = 'ok' | 'repeated' | 'dropped' | 'too_short' | 'limited' | `${number}`;
+
+/** What there can be too much of; label of turnpike_relay_limited_requests_total. */
+export const limits = [
+  /** Refusals for one /24 or /56: not answered. */
+  'refusals',
+  /** Allocations of a credential, a user, an app: 486. Of this relay: 508. */
+  'credential_allocations',
+  'user_allocations',
+  'app_allocations',
+  'relay_allocations',
+  /** No relay port could be opened: 508. */
+  'ports',
+  /** Permissions and channels of one allocation: 508. */
+  'permissions',
+  'channels',
+  /** New peers of one allocation in a second: not answered over UDP, so that the client asks again; 508 elsewhere. */
+  'new_peers',
+  /** Allocations asked of a relay that is being drained: 300, or 508 without an alternate. */
+  'draining',
+] as const;
+export type Limit = (typeof limits)[number];
 
 /** Why a request that carried credentials was refused. The first, bare request of every client is no failure. */
 export type AuthFailure =
-  RefusalReason | 'integrity' | 'nonce_stale' | 'nonce_forged' | 'wrong_username' | 'incomplete';
+  RefusalReason | 'integrity' | 'nonce_stale' | 'nonce_forged' | 'wrong_username' | 'incomplete' | 'algorithms';
 
 export interface TurnObserver {
   onRequest?(method: RequestMethod, result: RequestResult): void;
   onAuthFailure?(reason: AuthFailure): void;
+  onLimit?(limit: Limit): void;
   /** One Allocate decided: `ok` or the error code. */
   onAllocation?(transport: FiveTuple['transport'], result: 'ok' | `${number}`): void;
 }

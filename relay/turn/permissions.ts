@@ -27,6 +27,13 @@ export class Permissions {
     return this.#deadlines.size + fresh.length <= this.#most;
   }
 
+  /** How many of these addresses it does not know, neither alive nor lately dead. */
+  newAmong(addresses: ReadonlySet<string>): number {
+    let count = 0;
+    for (const address of addresses) if (!this.#deadlines.has(address)) count += 1;
+    return count;
+  }
+
   /** Installs or refreshes; returns the new deadline. */
   install(address: string, now: number): number {
     const deadline = now + PERMISSION_LIFETIME;

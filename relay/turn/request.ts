@@ -9,6 +9,7 @@ import type { AllocationRecord } from './allocation.ts';
 import type { AllocationTable } from './allocation-table.ts';
 import type { Identity } from './authentication.ts';
 import type { Instant } from './authenticator.ts';
+import type { Limit } from './observer.ts';
 import type { Settings } from './settings.ts';
 
 export interface TurnRequest {
@@ -35,12 +36,25 @@ export type Outcome =
       readonly before?: readonly Command[];
       readonly after?: readonly Command[];
     }
-  | { readonly type: 'error'; readonly error: ErrorName; readonly attributes: readonly Setter[] }
+  | {
+      readonly type: 'error';
+      readonly error: ErrorName;
+      readonly attributes: readonly Setter[];
+      /** What there was too much of, where that is why. */
+      readonly limit?: Limit;
+    }
+  /** No answer: a client on UDP asks again, and later is better than never. */
+  | { readonly type: 'ignored'; readonly limit: Limit }
   /** The answer waits for the plane. */
   | { readonly type: 'pending'; readonly commands: readonly Command[] };
 
 export function failure(error: ErrorName, ...attributes: readonly Setter[]): Outcome {
   return { type: 'error', error, attributes };
+}
+
+/** A failure because there is too much of something. */
+export function limited(limit: Limit, error: ErrorName, ...attributes: readonly Setter[]): Outcome {
+  return { type: 'error', error, attributes, limit };
 }
 
 /** What stands against a request before its method looks at it (RFC 8489 §6.3, §6.3.1); undefined when nothing does. */

@@ -2,11 +2,15 @@
 import type { Family } from '../../kernel/address.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { PeerPolicy } from '../planes/plane.ts';
+import { opaqueString } from '../stun/opaque-string.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { TurnObserver } from './observer.ts';
 
 interface Required {
-  /** Told to every client and part of every key. Short: it rides in each 401 (48 octets still answer a browser's Allocate). */
+  /**
+   * Told to every client and part of every key. Short: it rides in each 401. Over UDP SHA-256 is offered with up to 24 octets, and
+   * up to 48 still answer a browser's first Allocate.
+   */
   readonly realm: string;
   /** Seals nonces: 16 octets or more, shared by workers that share clients. */
   readonly nonceKey: Uint8Array;
@@ -32,10 +36,22 @@ interface Tuning {
   readonly maxAllocations: number;
   /** Allocations of one user, 486 beyond: of one `customId` of an app, or of one username where there is none. */
   readonly allocationsPerUser: number;
+  /** Allocations of one app, 486 beyond. */
+  readonly allocationsPerApp: number;
   /** Live permissions of an allocation, 508 beyond. */
   readonly permissionsPerAllocation: number;
   /** Channels of an allocation, those in their 5 minutes of rest included, 508 beyond. */
   readonly channelsPerAllocation: number;
+  /**
+   * Peer addresses new to an allocation in a second, where its credential does not say; five seconds' worth at once. Beyond, a
+   * request waits for its retransmission (UDP) or is answered 508.
+   */
+  readonly newPeersPerSecond: number;
+  /**
+   * Refusals without integrity (401, 438, 400) sent to one /24 of IPv4 or /56 of IPv6 in a second, silence beyond; ten seconds'
+   * worth at once.
+   */
+  readonly refusalsPerSecond: number;
   /** Ports tried before an Allocate is answered 508. */
   readonly openAttempts: number;
   /** SOFTWARE in authenticated success answers; empty leaves it out. */
@@ -53,8 +69,11 @@ export const turnDefaults: Tuning = {
   maxLifetime: 3600,
   maxAllocations: 10_000,
   allocationsPerUser: Number.POSITIVE_INFINITY,
+  allocationsPerApp: Number.POSITIVE_INFINITY,
   permissionsPerAllocation: 256,
   channelsPerAllocation: 256,
+  newPeersPerSecond: 5,
+  refusalsPerSecond: 100,
   openAttempts: 16,
   software: '',
   observer: {},
@@ -70,6 +89,7 @@ export function settle(options: TurnOptions): Settings {
   if (settings.maxLifetime < settings.defaultLifetime)
     throw new RangeError('the longest lifetime is below the default');
   const realm = Buffer.byteLength(settings.realm);
-  if (realm === 0 || realm > 128) throw new RangeError('the realm must have 1 to 128 octets');
+  if (realm === 0 || realm > 128 || opaqueString(settings.realm) === undefined)
+    throw new RangeError('the realm must have 1 to 128 octets that OpaqueString (RFC 8265) allows');
   return settings;
 }

@@ -7,10 +7,11 @@ import { attributes } from '../../relay/stun/attributes.ts';
 import { CHANNEL_DATA_HEADER_LENGTH, writeChannelDataHeader } from '../../relay/stun/channel-data.ts';
 import { readErrorCode, readUnknownAttributeTypes } from '../../relay/stun/error-code.ts';
 import type { MessageClass } from '../../relay/stun/header.ts';
-import { integrityIsRight, longTermKey } from '../../relay/stun/integrity.ts';
+import { integrityHashOf, integrityIsRight, type IntegrityHash, longTermKey } from '../../relay/stun/integrity.ts';
 import { decodeMessage } from '../../relay/stun/message.ts';
 import { encodeMessage, type Setter } from '../../relay/stun/message-writer.ts';
 import { methods } from '../../relay/stun/methods.ts';
+import { passwordAlgorithm, type PasswordAlgorithm } from '../../relay/stun/password-algorithm.ts';
 import {
   addressFamily,
   channelNumber,
@@ -31,6 +32,8 @@ export interface Answer {
   readonly code: number | undefined;
   readonly realm: string | undefined;
   readonly nonce: string | undefined;
+  /** The value of PASSWORD-ALGORITHMS as it came. */
+  readonly algorithms: Uint8Array | undefined;
   readonly lifetime: number | undefined;
   readonly relayed: Endpoint | undefined;
   readonly mapped: Endpoint | undefined;
@@ -39,6 +42,8 @@ export interface Answer {
   readonly data: Uint8Array | undefined;
   readonly unknown: readonly number[] | undefined;
   readonly hasIntegrity: boolean;
+  /** Of the integrity attribute that decides. */
+  readonly hash: IntegrityHash | undefined;
   readonly hasFingerprint: boolean;
 }
 
@@ -56,13 +61,15 @@ export function readAnswer(received: Uint8Array): Answer {
     code: readErrorCode(message),
     realm: readText(message, attributes.REALM),
     nonce: readText(message, attributes.NONCE),
+    algorithms: message.value(attributes.PASSWORD_ALGORITHMS.type),
     lifetime: readLifetime(message),
     relayed: readAddress(message, attributes.XOR_RELAYED_ADDRESS),
     mapped: readAddress(message, attributes.XOR_MAPPED_ADDRESS),
     peer: readAddress(message, attributes.XOR_PEER_ADDRESS),
     data: message.value(attributes.DATA.type),
     unknown: readUnknownAttributeTypes(message),
-    hasIntegrity: message.has(attributes.MESSAGE_INTEGRITY.type),
+    hasIntegrity: integrityHashOf(message) !== undefined,
+    hash: integrityHashOf(message),
     hasFingerprint: message.has(attributes.FINGERPRINT.type),
   };
 }
@@ -88,6 +95,10 @@ export class TurnClient {
   /** Learnt from the first 401. */
   realm: string | undefined;
   nonce: string | undefined;
+  /** PASSWORD-ALGORITHMS as learnt, echoed by a client that follows RFC 8489. */
+  algorithms: Uint8Array | undefined;
+  /** Which algorithm the client names; undefined for one of before RFC 8489, which names none. */
+  algorithm: PasswordAlgorithm | undefined;
   readonly #random: Random;
 
   constructor(username: string, password: string, random: Random = systemRandom) {
@@ -105,6 +116,7 @@ export class TurnClient {
     if (answer.realm === undefined || answer.nonce === undefined) return false;
     this.realm = answer.realm;
     this.nonce = answer.nonce;
+    this.algorithms = answer.algorithms;
     return true;
   }
 
@@ -169,7 +181,14 @@ export class TurnClient {
     const { realm, nonce } = this;
     const signed = realm !== undefined && nonce !== undefined && deviation.bare !== true;
     const credentials = signed
-      ? [text(attributes.USERNAME, this.username), text(attributes.REALM, realm), text(attributes.NONCE, nonce)]
+      ? [
+          text(attributes.USERNAME, this.username),
+          text(attributes.REALM, realm),
+          text(attributes.NONCE, nonce),
+          ...(this.algorithm === undefined
+            ? []
+            : [attribute(attributes.PASSWORD_ALGORITHMS.type, this.algorithms), passwordAlgorithm(this.algorithm)]),
+        ]
       : [];
     const head = {
       method,
@@ -177,16 +196,18 @@ export class TurnClient {
       transactionId: deviation.transactionId ?? this.transactionId(),
     } as const;
     return encodeMessage(new Uint8Array(4096), head, [...setters, ...(deviation.more ?? []), ...credentials], {
-      key: signed ? longTermKey(this.username, realm, this.password) : undefined,
+      key: signed ? longTermKey(this.username, realm, this.password, this.algorithm) : undefined,
+      hash: this.algorithm === undefined ? 'sha1' : 'sha256',
       fingerprint: deviation.fingerprint ?? false,
     }).slice();
   }
 
-  /** Whether the answer carries a MESSAGE-INTEGRITY made with this client's password. */
+  /** Whether the answer is sealed with this client's password, and the way its requests are. */
   verifies(answer: Answer): boolean {
     const decoded = decodeMessage(answer.bytes);
     if (!decoded.ok || this.realm === undefined) return false;
-    return integrityIsRight(decoded.message, longTermKey(this.username, this.realm, this.password));
+    const key = longTermKey(this.username, this.realm, this.password, this.algorithm);
+    return integrityIsRight(decoded.message, key, this.algorithm === undefined ? 'sha1' : 'sha256');
   }
 }
 

@@ -82,6 +82,16 @@ export const registeredErrorCodes = `
 500 Server Error RFC8489
 508 Insufficient Capacity RFC8656`;
 
+/** "STUN Password Algorithms" (RFC 8489 §18.5), without the reserved 0. */
+export const registeredPasswordAlgorithms = `
+0x0001 MD5 RFC8489
+0x0002 SHA-256 RFC8489`;
+
+/** "STUN Security Features" (RFC 8489 §18.1): the bit's number, 0 being the least significant (verified erratum 6290). */
+export const registeredSecurityFeatures = `
+0 Password algorithms RFC8489
+1 Username anonymity RFC8489`;
+
 export interface Registered {
   readonly value: number;
   readonly name: string;

@@ -26,6 +26,7 @@ const limits = fc.record(
     bytes: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
     packetsPerSecond: fc.integer({ min: 1, max: 10_000_000 }),
     bitsPerSecond: fc.integer({ min: 1, max: 1_000_000_000_000 }),
+    newPeersPerSecond: fc.integer({ min: 1, max: 100_000 }),
   },
   { requiredKeys: [] },
 );
@@ -61,7 +62,7 @@ describe('claims as bytes', () => {
     const none = encodeClaims({ customId: '', call: '', participant: '', limits: {} });
     expect(none).toEqual(Buffer.from([1, 0, 0, 0, 0]));
     expect(decodeClaims(Buffer.from([2, 0, 0, 0, 0]))).toBeUndefined();
-    expect(decodeClaims(Buffer.from([1, 0, 0, 0, 0x10]))).toBeUndefined();
+    expect(decodeClaims(Buffer.from([1, 0, 0, 0, 0x20]))).toBeUndefined();
   });
 
   it('never throw on arbitrary bytes', () => {

@@ -12,7 +12,8 @@ import {
 } from '../../../relay/stun/error-code.ts';
 import { type ErrorName, errorCodes } from '../../../relay/stun/error-codes.ts';
 import { classOf, messageClasses, methodOf, packType } from '../../../relay/stun/header.ts';
-import { integrityIsRight, longTermKey, opaqueString } from '../../../relay/stun/integrity.ts';
+import { integrityIsRight, longTermKey } from '../../../relay/stun/integrity.ts';
+import { opaqueString } from '../../../relay/stun/opaque-string.ts';
 import {
   type Decoded,
   decodeMessage,

@@ -2,10 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { attributes, isComprehensionRequired, isUnderstood } from '../../../relay/stun/attributes.ts';
 import { errorCodes } from '../../../relay/stun/error-codes.ts';
 import { methods } from '../../../relay/stun/methods.ts';
+import { passwordAlgorithms } from '../../../relay/stun/password-algorithm.ts';
+import { securityFeatures } from '../../../relay/stun/security-features.ts';
 import {
   registeredAttributes,
   registeredErrorCodes,
   registeredMethods,
+  registeredPasswordAlgorithms,
+  registeredSecurityFeatures,
   registry,
 } from '../../vectors/stun-registry.ts';
 
@@ -36,6 +40,18 @@ describe("the codec's tables against the IANA registries, both ways", () => {
 
   it('names each error code after its reason phrase', () => {
     for (const [name, { reason }] of Object.entries(errorCodes)) expect(name).toBe(screaming(reason));
+  });
+
+  it('has every password algorithm under its number, and no other', () => {
+    const ours = Object.entries(passwordAlgorithms).map(([name, { number, rfc }]) => ({ value: number, name, rfc }));
+    const theirs = registry(registeredPasswordAlgorithms).map((row) => ({ ...row, name: screaming(row.name) }));
+    expect(sorted(ours)).toEqual(sorted(theirs));
+  });
+
+  it('has every security feature under its bit, and no other', () => {
+    const ours = Object.entries(securityFeatures).map(([name, { bit, rfc }]) => ({ value: bit, name, rfc }));
+    const theirs = registry(registeredSecurityFeatures).map((row) => ({ ...row, name: screaming(row.name) }));
+    expect(sorted(ours)).toEqual(sorted(theirs));
   });
 
   it('requires comprehension of everything below 0x8000 and understands what STUN and TURN define', () => {

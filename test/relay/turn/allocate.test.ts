@@ -233,7 +233,7 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     expect(new Set(ports).size).toBeGreaterThan(10);
     expect(answer?.code).toBe(508);
     expect(client.verifies(answer!)).toBe(true);
-    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, deadlines: 0 });
+    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, deadlines: 0 });
     bench.ports = 'open';
     expect(bench.send(client.allocate()).answer?.messageClass).toBe('success');
   });
@@ -263,10 +263,36 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     expect(bench.send(bench.client('second', 'b', second).allocate(), second).answer?.messageClass).toBe('success');
   });
 
+  it('answers 486 beyond the quota of an app, whoever its users are', () => {
+    const bench = new Bench({ allocationsPerApp: 2 });
+    bench.accounts.set('carol', { passwords: ['c'], app: 'another app' });
+    bench.allocated('alice', tuple('198.51.100.7:1'));
+    const { client } = bench.allocated('bob', tuple('198.51.100.7:2'));
+    expect(bench.send(bench.client().allocate()).answer?.code).toBe(486);
+    expect(bench.observed).toContain('limit app_allocations');
+    bench.allocated('carol', tuple('198.51.100.7:3'));
+    bench.send(client.refresh(0), tuple('198.51.100.7:2'));
+    bench.allocated('alice', tuple('198.51.100.7:4'));
+  });
+
+  it('says which quota it was', () => {
+    const bench = new Bench({ allocationsPerUser: 1 });
+    bench.accounts.set('bob', { passwords: ['hunter2'], limits: { allocations: 1 } });
+    for (const [name, limit] of [
+      ['alice', 'limit user_allocations'],
+      ['bob', 'limit credential_allocations'],
+    ] as const) {
+      bench.allocated(name, tuple(`198.51.100.7:1${name.length}`));
+      bench.send(bench.client(name, undefined, tuple('198.51.100.7:2')).allocate(), tuple('198.51.100.7:2'));
+      expect(bench.observed).toContain(limit);
+    }
+  });
+
   it('answers 508 when the relay is full', () => {
     const bench = new Bench({ maxAllocations: 1 });
     bench.allocated('alice', tuple('198.51.100.7:1'));
     expect(bench.send(bench.client().allocate()).answer?.code).toBe(508);
+    expect(bench.observed).toContain('limit relay_allocations');
   });
 
   it('puts SOFTWARE into success answers when it is configured', () => {

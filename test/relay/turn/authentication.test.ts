@@ -16,13 +16,14 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     const client = new TurnClient('alice', 'secret');
     for (const bytes of [
       client.allocate(),
-      client.refresh(),
+      client.refresh(600),
       client.createPermission([peer]),
       client.channelBind(0x4000, peer),
     ]) {
       const { answer, commands } = bench.send(bytes);
       expect(answer).toMatchObject({ code: 401, messageClass: 'error', realm: REALM, hasIntegrity: false });
-      expect(answer?.nonce).toHaveLength(16);
+      expect(answer?.nonce).toMatch(/^obMatJos2AAAB[A-Za-z0-9_-]{15}$/);
+      expect(answer?.algorithms).toEqual(Uint8Array.of(0, 2, 0, 0, 0, 1, 0, 0));
       expect(Buffer.from(answer?.bytes ?? []).includes('Turnpike')).toBe(false);
       expect(commands).toHaveLength(1);
     }
@@ -43,7 +44,7 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     const bench = new Bench();
     const client = new TurnClient('mallory', 'guess');
     for (let port = 1; port <= 1000; port += 1) bench.send(client.allocate(), tuple(`198.51.100.9:${port}`));
-    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, deadlines: 0 });
+    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, deadlines: 0 });
   });
 
   it('never answers the unauthenticated with more than 3.6 octets for one', () => {
@@ -66,13 +67,31 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     }
   });
 
-  it('answers even an Allocate of 20 octets, and with a realm too long for that leaves only such a one unanswered', () => {
-    const bare = new TurnClient('alice', 'secret').request(methods.ALLOCATE.code, []);
-    expect(new Bench().send(bare).answer?.code).toBe(401);
-    const bench = new Bench({ realm: 'a-long-realm.of.some-company.example' });
-    expect(bench.send(bare).answer).toBeUndefined();
-    expect(bench.observed).toEqual(['allocate dropped']);
-    expect(bench.send(new TurnClient('alice', 'secret').allocate()).answer?.code).toBe(401);
+  it('drops what is too short for any client\u2019s beginning, over UDP only: a connection has an address that is true', () => {
+    const bench = new Bench();
+    const client = new TurnClient('alice', 'secret');
+    for (const bytes of [client.request(methods.ALLOCATE.code, []), client.refresh()]) {
+      expect(bench.send(bytes).commands).toEqual([]);
+      expect(bench.send(bytes, tuple(undefined, 'tcp')).answer?.code).toBe(401);
+    }
+    expect(bench.observed.filter((line) => line.endsWith('too_short'))).toHaveLength(2);
+  });
+
+  it('answers a browser\u2019s first Allocate with the offer of SHA-256 up to a realm of 24 octets, and without it up to 48', () => {
+    for (const [length, offered, answered] of [
+      [24, true, true],
+      [25, false, true],
+      [48, false, true],
+      [49, false, false],
+    ] as const) {
+      const bench = new Bench({ realm: 'r'.repeat(length) });
+      const { answer } = bench.send(new TurnClient('alice', 'secret').allocate());
+      expect(answer?.code).toBe(answered ? 401 : undefined);
+      expect(answer?.algorithms !== undefined).toBe(offered);
+      if (answered) expect(answer?.nonce?.startsWith('obMatJos2')).toBe(offered);
+      const connected = bench.send(new TurnClient('alice', 'secret').allocate(), tuple(undefined, 'tls')).answer;
+      expect(connected?.algorithms).toBeDefined();
+    }
   });
 
   it('answers 400 without integrity when USERNAME, REALM or NONCE is missing', () => {
@@ -124,22 +143,22 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     expect(bench.send(bytes).answer?.code).toBe(401);
   });
 
-  it('answers 401 to integrity by SHA-256 alone and to USERHASH, which it never offered', () => {
+  it('answers 401 to USERHASH, which it never offers, whatever the integrity', () => {
     const bench = new Bench();
     const client = bench.client();
-    const sha256 = attribute(attributes.MESSAGE_INTEGRITY_SHA256.type, new Uint8Array(32));
-    expect(bench.send(client.allocate({}, { bare: true, more: [sha256] })).answer?.code).toBe(401);
-    const hashed = client.request(
-      methods.ALLOCATE.code,
-      [
-        attribute(attributes.USERHASH.type, new Uint8Array(32)),
-        text(attributes.REALM, REALM),
-        text(attributes.NONCE, client.nonce ?? ''),
-        (writer) => writer.integrity(new Uint8Array(16)),
-      ],
-      { bare: true },
-    );
-    expect(bench.send(hashed).answer?.code).toBe(401);
+    for (const hash of ['sha1', 'sha256'] as const) {
+      const hashed = client.request(
+        methods.ALLOCATE.code,
+        [
+          attribute(attributes.USERHASH.type, new Uint8Array(32)),
+          text(attributes.REALM, REALM),
+          text(attributes.NONCE, client.nonce ?? ''),
+          (writer) => writer.integrity(new Uint8Array(16), hash),
+        ],
+        { bare: true },
+      );
+      expect(bench.send(hashed).answer?.code).toBe(401);
+    }
   });
 
   it('answers 438 with a fresh nonce when the nonce is stale, and accepts that one', () => {

@@ -74,6 +74,7 @@ export class Bench {
       observer: {
         onRequest: (method, result) => this.observed.push(`${method} ${result}`),
         onAuthFailure: (reason) => this.observed.push(`auth ${reason}`),
+        onLimit: (limit) => this.observed.push(`limit ${limit}`),
         onAllocation: (transport, result) => this.observed.push(`allocation ${transport} ${result}`),
       },
       ...overrides,

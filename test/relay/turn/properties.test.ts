@@ -11,7 +11,7 @@ import { Bench, type Exchange, tuple, zeroCounters } from './bench.ts';
 import { Ledger, MAX_LIFETIME } from './ledger.ts';
 
 const LIMIT = 40;
-const nobody = { ids: 0, tuples: 0, usernames: 0, users: 0, deadlines: 0 };
+const nobody = { ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, deadlines: 0 };
 
 const tuples: readonly FiveTuple[] = [
   tuple('198.51.100.7:1'),
@@ -72,7 +72,7 @@ class Conversation {
     const before = this.bench.core.entries;
     const { commands } = this.judged(this.bench.send(bytes, from));
     assert(commands.every(({ type }) => type === 'send' || type === 'close'));
-    for (const name of ['ids', 'tuples', 'usernames', 'users', 'deadlines'] as const) {
+    for (const name of ['ids', 'tuples', 'usernames', 'users', 'apps', 'deadlines'] as const) {
       assert(this.bench.core.entries[name] <= before[name]);
     }
   }
