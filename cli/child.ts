@@ -14,13 +14,15 @@ const message = z.discriminatedUnion('type', [
 ]);
 type Message = z.output<typeof message>;
 
-/** Milliseconds a child may take to drain after SIGTERM before it is killed. */
+/** Milliseconds a child may take to close after SIGTERM, beside what it was given to drain, before it is killed. */
 const STOP_GRACE_MS = 15_000;
 
 export interface ChildOptions {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** Seconds that it may drain when it is told to stop. */
+  readonly drainSeconds?: number;
 }
 
 export interface ChildRun extends Run {
@@ -41,7 +43,7 @@ export async function startChild(options: ChildOptions, abort: AbortSignal): Pro
   });
   const stop = async () => {
     child.kill('SIGTERM');
-    const killer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+    const killer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS + (options.drainSeconds ?? 0) * 1000);
     await ended;
     clearTimeout(killer);
   };

@@ -20,6 +20,13 @@ const portRange = z
   .transform((text) => text.split('-').map(Number) as [number, number])
   .refine(([low, high]) => low >= 1024 && low <= high && high <= 65_535, 'must lie within 1024-65535, low end first');
 
+/** Where clients go while this relay is full or being drained. */
+const alternate = z.strictObject({
+  address: ipAddress,
+  port: port.min(1),
+  tls: z.strictObject({ port: port.min(1), domain: z.string().min(1).max(255) }).optional(),
+});
+
 const appSettings = z.strictObject({
   id: entityName,
   tokenHashes: z.array(sha256Hex).min(1).describe('SHA-256 in hex of each live API token.'),
@@ -164,6 +171,21 @@ export const configSchema = z.strictObject({
         .enum(['keep', 'disconnect'])
         .default('keep')
         .describe('What happens to a live allocation when its credential expires.'),
+      drainSeconds: z
+        .int()
+        .min(0)
+        .max(86_400)
+        .default(0)
+        .describe(
+          'Seconds that live allocations may go on after SIGTERM while no new one is given; a second signal ends them.',
+        ),
+      alternates: z
+        .array(alternate)
+        .max(16)
+        .default([])
+        .describe(
+          'Relays that clients are sent to (300 Try Alternate) while this one is full or draining: `{ address, port, tls: { port, domain } }`.',
+        ),
     })
     .refine(({ host, externalIp }) => externalIp !== undefined || (host !== '0.0.0.0' && host !== '::'), {
       path: ['externalIp'],

@@ -8,6 +8,7 @@ import { TurnpikeError } from '../kernel/errors.ts';
 import { createHttp } from '../kernel/http.ts';
 import { createLog } from '../kernel/log.ts';
 import type { Logger } from '../kernel/log.ts';
+import { onStopSignal } from '../kernel/lifecycle.ts';
 import type { Lifecycle } from '../kernel/lifecycle.ts';
 import { Metrics } from '../kernel/metrics.ts';
 import type { Authority } from '../kernel/principals.ts';
@@ -18,6 +19,7 @@ import type { RelayNode } from '../relay/node.ts';
 import { createDgramPlane } from '../relay/planes/dgram/dgram-plane.ts';
 import { createPeerPolicy } from '../relay/policy/peer-policy.ts';
 import { authorityOf, loadBootstrap } from './bootstrap.ts';
+import { onParentGone } from './child.ts';
 import { listen } from './listen.ts';
 import { runRole } from './role.ts';
 import type { Config } from './config.ts';
@@ -43,6 +45,9 @@ export async function relay(command: Command): Promise<void> {
   });
   const authority = authorityOf(config, bootstrap, systemClock);
   const log = createLog('relay', config.log.level);
+  // Nobody waits for the calls of a relay whose service is gone.
+  const cut = new AbortController();
+  onParentGone(() => cut.abort());
   await runRole(log, async (lifecycle) => {
     const metrics = new Metrics();
     const uplink = { url: collector, token: bootstrap.secrets.TURNPIKE_RELAY_TOKEN };
@@ -50,8 +55,16 @@ export async function relay(command: Command): Promise<void> {
     await node.start();
     lifecycle.onClose('node', () => node.stop());
     await serveMetrics({ config, authority, node, log, metrics, lifecycle });
+    if (config.turn.drainSeconds > 0) lifecycle.onClose('drain', () => drained(node, config.turn.drainSeconds, cut));
     log.info({ listening: node.listening(), serverId: node.serverId, bootId: node.bootId }, 'relaying');
   });
+}
+
+/** Registered last, so that it comes first: /metrics and /readyz answer while calls end. */
+async function drained(node: RelayNode, seconds: number, cut: AbortController): Promise<void> {
+  const ignoreSignals = onStopSignal(() => cut.abort());
+  await node.drain(seconds * 1000, cut.signal);
+  ignoreSignals();
 }
 
 function nodeOf(parts: {
@@ -100,6 +113,11 @@ function nodeOf(parts: {
       channelsPerAllocation: turn.channelsPerAllocation,
       newPeersPerSecond: turn.newPeersPerSecond,
       refusalsPerSecond: turn.refusalsPerSecond,
+      alternates: turn.alternates.map(({ address, port, tls }) => ({
+        address: canonicalAddress(address) ?? address,
+        port,
+        ...(tls === undefined ? {} : { tls }),
+      })),
     },
     directory: join(data, 'relay'),
     ...(relay.serverId === undefined ? {} : { serverId: relay.serverId }),

@@ -58,7 +58,10 @@ function partsOf(config: Config, bootstrap: Bootstrap, userArgs: readonly string
   const env = { ...process.env, ...bootstrapEnvironment(bootstrap) };
   const role = (name: string, more: readonly string[]): SupervisedPart => ({
     name,
-    start: (abort) => startChild({ program, args: [name, ...userArgs, ...concrete, ...more], env }, abort),
+    start(abort) {
+      const drainSeconds = name === 'relay' ? turn.drainSeconds : 0;
+      return startChild({ program, args: [name, ...userArgs, ...concrete, ...more], env, drainSeconds }, abort);
+    },
   });
   const store: SupervisedPart = {
     name: 'clickhouse',

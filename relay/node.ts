@@ -59,6 +59,11 @@ export interface RelayNode {
   readonly bootId: string;
   /** Opens the listeners. Throws TP_RELAY_START when one cannot be had. */
   start(): Promise<void>;
+  /**
+   * Gives no new allocation any more, and resolves when the last has ended, after `milliseconds`, or when `cut` is aborted. Usage
+   * goes on being reported; `stop` comes after.
+   */
+  drain(milliseconds: number, cut: AbortSignal): Promise<void>;
   /** Ends every allocation with its final record and delivers what can be delivered soon; the rest waits on disk. */
   stop(): Promise<void>;
   listening(): readonly Endpoint[];
@@ -93,6 +98,8 @@ class Node implements RelayNode {
   #timer: NodeJS.Timeout | undefined;
   #state: 'made' | 'started' | 'stopping' = 'made';
   #stopping: Promise<void> | undefined;
+  /** Called when a draining relay has no allocation left. */
+  #onDrained: () => void = () => undefined;
 
   constructor(options: RelayNodeOptions) {
     const { clock, random, log, metrics, plane } = options;
@@ -140,6 +147,20 @@ class Node implements RelayNode {
     this.#schedule();
   }
 
+  async drain(milliseconds: number, cut: AbortSignal): Promise<void> {
+    this.#core.drain();
+    const waiting = new AbortController();
+    const drained = new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+    });
+    this.#options.log.info({ allocations: this.#core.size, milliseconds }, 'draining: no new allocations');
+    if (this.#core.size > 0) {
+      await Promise.race([drained, systemSleep(milliseconds, AbortSignal.any([cut, waiting.signal]))]);
+    }
+    waiting.abort();
+    if (this.#core.size > 0) this.#options.log.warn({ allocations: this.#core.size }, 'not drained in time');
+  }
+
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -156,7 +177,8 @@ class Node implements RelayNode {
   readonly checks = {
     listeners: (): Readiness => {
       const listening = this.#plane.listening().map(({ address, port }) => `${address} port ${port}`);
-      return { ok: this.#state === 'started' && listening.length > 0, detail: listening.join(', ') };
+      const detail = this.#core.isDraining ? 'draining' : listening.join(', ');
+      return { ok: this.#state === 'started' && listening.length > 0 && !this.#core.isDraining, detail };
     },
     spool: (): Readiness => {
       const { failure } = this.#writer;
@@ -223,6 +245,7 @@ class Node implements RelayNode {
     this.#control.forget(at.now, (username) => this.#core.allocationsOf(username).length > 0);
     for (const command of this.#core.expire(at)) this.#plane.apply(command);
     this.#writer.write(this.#meter.due(at, (allocation) => this.#plane.counters(allocation)));
+    if (this.#core.isDraining && this.#core.size === 0) this.#onDrained();
     this.#schedule();
   }
 

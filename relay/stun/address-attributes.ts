@@ -1,9 +1,10 @@
 /** XOR-MAPPED-, XOR-PEER- and XOR-RELAYED-ADDRESS as attributes of a message (RFC 8489 §14.2, RFC 8656 §18.3, §18.5). */
-import { type Endpoint, parseAddress } from '../../kernel/address.ts';
+import { type Endpoint, formatAddress, parseAddress } from '../../kernel/address.ts';
 import { attributes } from './attributes.ts';
+import { readU16, writeU16 } from './header.ts';
 import type { StunMessage } from './message.ts';
 import type { Setter } from './message-writer.ts';
-import { readXorAddress, writeXorAddress } from './xor-address.ts';
+import { addressFamilyAt, FAMILY_IPV4, FAMILY_IPV6, readXorAddress, writeXorAddress } from './xor-address.ts';
 
 interface AddressAttribute {
   readonly type: number;
@@ -17,6 +18,27 @@ export function xorAddress(attribute: AddressAttribute, endpoint: Endpoint): Set
     const at = writer.add(attribute.type, 4 + address.length);
     writeXorAddress(writer.into, at, writer.start, address, endpoint.port);
   };
+}
+
+/** An address in the clear, as MAPPED-ADDRESS and ALTERNATE-SERVER have it (RFC 8489 §14.1). Throws as `xorAddress` does. */
+export function plainAddress(attribute: AddressAttribute, { address: text, port }: Endpoint): Setter {
+  return (writer) => {
+    const address = parseAddress(text);
+    if (address === undefined) throw new TypeError('not an IP address');
+    const at = writer.add(attribute.type, 4 + address.length);
+    writer.into[at] = 0;
+    writer.into[at + 1] = address.length === 4 ? FAMILY_IPV4 : FAMILY_IPV6;
+    writeU16(writer.into, at + 2, port);
+    writer.into.set(address, at + 4);
+  };
+}
+
+/** The first address in the clear of this kind; undefined when absent or malformed. */
+export function readPlainAddress(message: StunMessage, attribute: AddressAttribute): Endpoint | undefined {
+  const found = message.find(attribute.type);
+  if (found === undefined || addressFamilyAt(message.raw, found.at, found.length) === undefined) return undefined;
+  const address = formatAddress(message.raw.subarray(found.at + 4, found.at + found.length));
+  return { address, port: readU16(message.raw, found.at + 2) };
 }
 
 /** The first address of this kind; undefined when absent or malformed. */

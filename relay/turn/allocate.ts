@@ -31,6 +31,7 @@ import { askedOf } from './answer.ts';
 import type { Accepted } from './authenticator.ts';
 import { grant } from './lifetime.ts';
 import type { Limit } from './observer.ts';
+import { redirection } from './redirection.ts';
 import { failure, limited, type Outcome, type State, type TurnRequest } from './request.ts';
 import type { Settings } from './settings.ts';
 
@@ -39,6 +40,9 @@ export function allocate(request: TurnRequest, state: State): Outcome {
 
   // 2. The five-tuple must be free. (A retransmission has been answered before it came here.)
   if (request.allocation !== undefined || identity.accepted === undefined) return failure('ALLOCATION_MISMATCH');
+
+  // (At any point the server may send the client elsewhere.)
+  if (state.draining) return redirection('draining', request.from, state.settings);
 
   // 3. REQUESTED-TRANSPORT must be there (400) and be UDP (442).
   const transport = readRequestedTransport(message);
@@ -53,11 +57,13 @@ export function allocate(request: TurnRequest, state: State): Outcome {
   const refused = refusalOfPorts(message) ?? refusalOfFamilies(message, state.settings);
   if (refused !== undefined) return failure(refused);
 
-  // 10. Quotas (486) and capacity (508).
+  // 10. Quotas (486) and capacity (300, or 508).
   const { accepted, username } = identity;
   const quota = exhaustedQuota(username, accepted, state);
   if (quota !== undefined) return limited(quota, 'ALLOCATION_QUOTA_REACHED');
-  if (state.table.size >= state.settings.maxAllocations) return limited('relay_allocations', 'INSUFFICIENT_CAPACITY');
+  if (state.table.size >= state.settings.maxAllocations) {
+    return redirection('relay_allocations', request.from, state.settings);
+  }
 
   const record = recordOf(request, accepted, state.settings);
   state.table.add(record);

@@ -55,7 +55,7 @@ export class TurnCore {
 
   constructor(options: TurnOptions) {
     const settings = settle(options);
-    this.#state = { settings, table: new AllocationTable() };
+    this.#state = { settings, table: new AllocationTable(), draining: false };
     this.#gate = {
       challenge: new Challenge(settings.realm, new NonceMint(settings.nonceKey, settings.nonceLifetime)),
       authenticator: settings.authenticator,
@@ -118,6 +118,15 @@ export class TurnCore {
   /** Monotonic milliseconds at which `expire` will have something to do; undefined when nothing lives. */
   nextDeadline(): number | undefined {
     return this.#state.table.first()?.deadline;
+  }
+
+  /** From now on no allocation is given; those that live go on and may be refreshed. There is no way back. */
+  drain(): void {
+    this.#state.draining = true;
+  }
+
+  get isDraining(): boolean {
+    return this.#state.draining;
   }
 
   /** Ends one allocation now. Nothing happens when it is gone or going. */

@@ -15,7 +15,7 @@ export type RequestResult = 'ok' | 'repeated' | 'dropped' | 'too_short' | 'limit
 export const limits = [
   /** Refusals for one /24 or /56: not answered. */
   'refusals',
-  /** Allocations of a credential, a user, an app: 486. Of this relay: 508. */
+  /** Allocations of a credential, a user, an app: 486. Of this relay: 300 with an alternate, else 508. */
   'credential_allocations',
   'user_allocations',
   'app_allocations',
@@ -27,7 +27,7 @@ export const limits = [
   'channels',
   /** New peers of one allocation in a second: not answered over UDP, so that the client asks again; 508 elsewhere. */
   'new_peers',
-  /** Allocations asked of a relay that is being drained: 300, or 508 without an alternate. */
+  /** Allocations asked of a relay that is being drained: 300 with an alternate, else 508. */
   'draining',
 ] as const;
 export type Limit = (typeof limits)[number];

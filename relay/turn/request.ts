@@ -26,6 +26,8 @@ export interface TurnRequest {
 export interface State {
   readonly settings: Settings;
   readonly table: AllocationTable;
+  /** Whether no new allocation is given any more. */
+  draining: boolean;
 }
 
 export type Outcome =

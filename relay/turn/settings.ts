@@ -5,6 +5,7 @@ import type { PeerPolicy } from '../planes/plane.ts';
 import { opaqueString } from '../stun/opaque-string.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { TurnObserver } from './observer.ts';
+import type { Alternate } from './redirection.ts';
 
 interface Required {
   /**
@@ -54,6 +55,8 @@ interface Tuning {
   readonly refusalsPerSecond: number;
   /** Ports tried before an Allocate is answered 508. */
   readonly openAttempts: number;
+  /** Where clients are sent while this relay is full or being drained; with none they are answered 508. */
+  readonly alternates: readonly Alternate[];
   /** SOFTWARE in authenticated success answers; empty leaves it out. */
   readonly software: string;
   readonly observer: TurnObserver;
@@ -75,6 +78,7 @@ export const turnDefaults: Tuning = {
   newPeersPerSecond: 5,
   refusalsPerSecond: 100,
   openAttempts: 16,
+  alternates: [],
   software: '',
   observer: {},
 };

@@ -163,6 +163,35 @@ describe('a relay node', () => {
     expect(second.node.bootId).not.toBe(first.node.bootId);
   }, 20_000);
 
+  it('drained, gives nothing new, is not ready, and waits for the last allocation to end', async () => {
+    const relay = await bench();
+    const { client, peer } = await connected(relay);
+    const never = new AbortController().signal;
+    const drained = relay.node.drain(60_000, never);
+    expect(relay.node.checks.listeners()).toEqual({ ok: false, detail: 'draining' });
+    const late = new RelayedClient(await wire(), relay.issue(), relay.server);
+    expect((await late.allocate()).code).toBe(508);
+    await client.frame(frame(100));
+    expect(await peer.receive()).toHaveLength(100);
+    await client.authenticated((turn) => turn.refresh(0));
+    await drained;
+    expect(relay.node.allocations()).toBe(0);
+    await expect.poll(() => relay.acknowledged.map((record) => record.final)).toEqual([true]);
+  });
+
+  it('drained, waits no longer than it was told or let', async () => {
+    const relay = await bench();
+    await connected(relay);
+    await relay.node.drain(1, new AbortController().signal);
+    const cut = new AbortController();
+    const drained = relay.node.drain(3_600_000, cut.signal);
+    cut.abort();
+    await drained;
+    expect(relay.node.allocations()).toBe(1);
+    await relay.node.stop();
+    expect(relay.acknowledged.map((record) => record.final)).toEqual([true]);
+  });
+
   it('says which directory it is when its spool cannot be opened', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'turnpike-node-'));
     open.push(() => rmSync(directory, { recursive: true, force: true }));
