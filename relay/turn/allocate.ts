@@ -121,7 +121,7 @@ function recordOf({ message, from, at, identity }: TurnRequest, accepted: Accept
     relayFamily: readAddressFamily(message, attributes.REQUESTED_ADDRESS_FAMILY) === 6 ? 6 : 4,
     username: identity.username,
     keys: identity.keys,
-    accepted,
+    credential: accepted,
     createdAt: at,
     credentialDeadline,
     deadline: granted.deadline,

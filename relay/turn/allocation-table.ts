@@ -77,6 +77,10 @@ export class AllocationTable {
   ofApp(app: string): ReadonlySet<AllocationRecord> {
     return this.#byApp.of(app);
   }
+  /** Opening, live and closing. */
+  known(): IterableIterator<AllocationRecord> {
+    return this.#byId.values();
+  }
   /** Opening and live. */
   all(): IterableIterator<AllocationRecord> {
     return this.#byTuple.values();
@@ -86,8 +90,10 @@ export class AllocationTable {
     return this.#deadlines.first();
   }
 
+  /** A closing one, of a snapshot, is known by its id alone. */
   add(record: AllocationRecord): void {
     this.#byId.set(record.id, record);
+    if (record.state === 'closing') return;
     this.#byTuple.set(tupleKey(record.fiveTuple), record);
     this.#byUsername.add(record.username, record);
     this.#byUser.add(userKey(record.app, record.claims.customId, record.username), record);

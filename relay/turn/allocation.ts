@@ -81,7 +81,7 @@ export class AllocationRecord implements Allocation, Timed {
     relayFamily: Family;
     username: string;
     keys: LongTermKeys;
-    accepted: Accepted;
+    credential: Pick<Accepted, 'app' | 'keyId' | 'claims'>;
     createdAt: Instant;
     credentialDeadline: number;
     deadline: number;
@@ -94,9 +94,9 @@ export class AllocationRecord implements Allocation, Timed {
     this.relayFamily = made.relayFamily;
     this.username = made.username;
     this.keys = made.keys;
-    this.app = made.accepted.app;
-    this.keyId = made.accepted.keyId;
-    this.claims = made.accepted.claims;
+    this.app = made.credential.app;
+    this.keyId = made.credential.keyId;
+    this.claims = made.credential.claims;
     this.createdAt = made.createdAt;
     this.credentialDeadline = made.credentialDeadline;
     this.deadline = made.deadline;

@@ -7,8 +7,9 @@ export const CHANNEL_LIFETIME = 600_000;
 export const CHANNEL_REST = 300_000;
 
 interface Binding {
-  readonly peer: string;
-  deadline: number;
+  readonly key: string;
+  readonly peer: Endpoint;
+  readonly deadline: number;
 }
 
 const keyOf = (peer: Endpoint) => `${peer.address} ${peer.port}`;
@@ -31,7 +32,7 @@ export class Channels {
   conflicts(channel: number, peer: Endpoint, now: number): boolean {
     const key = keyOf(peer);
     const held = (other: number) => (this.#byNumber.get(other)?.deadline ?? 0) + CHANNEL_REST > now;
-    const peerOfNumber = this.#byNumber.get(channel)?.peer;
+    const peerOfNumber = this.#byNumber.get(channel)?.key;
     if (peerOfNumber !== undefined && peerOfNumber !== key && held(channel)) return true;
     const numberOfPeer = this.#byPeer.get(key);
     return numberOfPeer !== undefined && numberOfPeer !== channel && held(numberOfPeer);
@@ -52,20 +53,31 @@ export class Channels {
     const key = keyOf(peer);
     const deadline = now + CHANNEL_LIFETIME;
     const displaced: number[] = [];
-    if (this.#byNumber.get(channel)?.peer !== key) {
+    if (this.#byNumber.get(channel)?.key !== key) {
       for (const number of [channel, this.#byPeer.get(key)]) {
         if (number !== undefined && this.#drop(number)) displaced.push(number);
       }
     }
-    this.#byNumber.set(channel, { peer: key, deadline });
-    this.#byPeer.set(key, channel);
+    this.restore(channel, peer, deadline);
     return { deadline, displaced };
+  }
+
+  /** What it holds, those at rest included, for a snapshot. */
+  entries(): { number: number; peer: Endpoint; deadline: number }[] {
+    return Array.from(this.#byNumber, ([number, { peer, deadline }]) => ({ number, peer, deadline }));
+  }
+
+  /** Takes an entry of a snapshot back. */
+  restore(channel: number, peer: Endpoint, deadline: number): void {
+    const key = keyOf(peer);
+    this.#byNumber.set(channel, { key, peer, deadline });
+    this.#byPeer.set(key, channel);
   }
 
   #drop(channel: number): boolean {
     const binding = this.#byNumber.get(channel);
     if (binding === undefined) return false;
-    this.#byPeer.delete(binding.peer);
+    this.#byPeer.delete(binding.key);
     return this.#byNumber.delete(channel);
   }
 }

@@ -28,6 +28,7 @@ import { RefusalBudget } from './refusal-budget.ts';
 import { refresh } from './refresh.ts';
 import { objection, type Outcome, type State, type TurnRequest } from './request.ts';
 import { settle, type TurnOptions } from './settings.ts';
+import { allocationSnapshot, type CoreSnapshot, coreSnapshot, restoredAllocation } from './snapshot.ts';
 
 type Handler = (request: TurnRequest, state: State) => Outcome;
 
@@ -118,6 +119,34 @@ export class TurnCore {
   /** Monotonic milliseconds at which `expire` will have something to do; undefined when nothing lives. */
   nextDeadline(): number | undefined {
     return this.#state.table.first()?.deadline;
+  }
+
+  /** Everything that decides what this core will answer. Costs time in proportion to its allocations. */
+  snapshot(at: Instant): CoreSnapshot {
+    const { settings, table, draining } = this.#state;
+    return {
+      version: 1,
+      takenAt: at.now,
+      nonceKey: Buffer.from(settings.nonceKey).toString('base64'),
+      draining,
+      allocations: Array.from(table.known(), (record) => allocationSnapshot(record, at)),
+    };
+  }
+
+  /**
+   * A core that goes on where the one that gave this snapshot stood; what is past its deadline by now ends with the next `expire`.
+   * The time between is taken from the wall clock. The plane is the caller's: one that has not these allocations open must be
+   * told, or they closed. Throws ZodError when the snapshot has not the shape of one.
+   */
+  static restore(options: Omit<TurnOptions, 'nonceKey'>, snapshot: unknown, at: Instant): TurnCore {
+    const read = coreSnapshot.parse(snapshot);
+    const core = new TurnCore({ ...options, nonceKey: Buffer.from(read.nonceKey, 'base64') });
+    const since = at.monotonic - Math.max(0, at.now - read.takenAt);
+    for (const allocation of read.allocations) {
+      core.#state.table.add(restoredAllocation(allocation, since, core.#state.settings));
+    }
+    core.#state.draining = read.draining;
+    return core;
   }
 
   /** From now on no allocation is given; those that live go on and may be refreshed. There is no way back. */

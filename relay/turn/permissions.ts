@@ -40,4 +40,14 @@ export class Permissions {
     this.#deadlines.set(address, deadline);
     return deadline;
   }
+
+  /** What it knows, dead ones included, for a snapshot. */
+  entries(): [address: string, deadline: number][] {
+    return [...this.#deadlines];
+  }
+
+  /** Takes an entry of a snapshot back. */
+  restore(address: string, deadline: number): void {
+    this.#deadlines.set(address, deadline);
+  }
 }

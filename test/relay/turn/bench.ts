@@ -51,6 +51,7 @@ export class Bench {
   readonly clock = new ManualClock(START);
   readonly accounts = new Map<string, Account>();
   readonly observed: string[] = [];
+  readonly options: TurnOptions;
   readonly core: TurnCore;
   /** What the plane does with `open`: opens, says exhausted, or waits for `settleOpens`. */
   ports: 'open' | 'exhausted' | 'wait' = 'open';
@@ -59,8 +60,8 @@ export class Bench {
   /** `open` commands waiting. */
   readonly waiting: Extract<Command, { type: 'open' }>[] = [];
 
-  constructor(overrides: Partial<TurnOptions> = {}) {
-    this.core = new TurnCore({
+  constructor(overrides: Partial<TurnOptions> = {}, create = (options: TurnOptions) => new TurnCore(options)) {
+    this.options = {
       realm: REALM,
       nonceKey: Buffer.alloc(32, 7),
       random: seededRandom('bench'),
@@ -78,7 +79,8 @@ export class Bench {
         onAllocation: (transport, result) => this.observed.push(`allocation ${transport} ${result}`),
       },
       ...overrides,
-    });
+    };
+    this.core = create(this.options);
     this.accounts.set('alice', { passwords: ['secret'] });
     this.accounts.set('bob', { passwords: ['hunter2'] });
   }

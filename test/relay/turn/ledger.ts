@@ -9,6 +9,16 @@ export class Ledger {
   /** Opening and live, with the deadline last commanded. */
   readonly alive = new Map<string, { from: FiveTuple; deadline: number }>();
   readonly gone = new Set<string>();
+  /** Of what lives: permissions and channels with their deadlines. */
+  readonly #permissions = new Map<string, Map<string, number>>();
+  readonly #channels = new Map<string, Map<number, { peer: string; deadline: number }>>();
+  readonly #most: number;
+  draining = false;
+
+  /** `most`: permissions, and channels, that an allocation may have. */
+  constructor(most: number) {
+    this.#most = most;
+  }
 
   judge(commands: readonly Command[], now: number): void {
     for (const command of commands) this.#judge(command, now);
@@ -36,20 +46,50 @@ export class Ledger {
       case 'permit':
         assert.equal(command.deadline, now + 300_000, 'a permission lives 300 s');
         assert(!command.peer.startsWith('10.'), 'no denied peer is permitted');
+        this.#permits(command, now);
         break;
       case 'bind':
         assert.equal(command.deadline, now + 600_000, 'a channel lives 600 s');
         assert(command.channel >= 0x4000 && command.channel <= 0x4fff, 'channel numbers are in range');
+        this.#binds(command, now);
+        break;
+      case 'unbind':
+        this.#channels.get(command.allocation)?.delete(command.channel);
         break;
       default:
     }
     this.#usable(command.allocation, now);
   }
 
+  #permits({ allocation, peer, deadline }: Extract<Command, { type: 'permit' }>, now: number): void {
+    const permissions = this.#permissions.get(allocation) ?? new Map<string, number>();
+    this.#permissions.set(allocation, permissions.set(peer, deadline));
+    const alive = [...permissions.values()].filter((until) => until > now);
+    assert(alive.length <= this.#most, 'no more permissions than an allocation may have');
+  }
+
+  #binds({ allocation, channel, peer, deadline }: Extract<Command, { type: 'bind' }>, now: number): void {
+    const channels = this.#channels.get(allocation) ?? new Map<number, { peer: string; deadline: number }>();
+    const key = `${peer.address} ${peer.port}`;
+    for (const [number, held] of channels) {
+      const same = [number === channel, held.peer === key];
+      assert(
+        same[0] === same[1] || held.deadline + 300_000 <= now,
+        'number and peer are one to one, and rest for 300 s',
+      );
+    }
+    this.#channels.set(allocation, channels.set(channel, { peer: key, deadline }));
+    const held = [...channels.values()].filter((other) => other.deadline + 300_000 > now);
+    assert(held.length <= this.#most, 'no more channels than an allocation may have');
+    const permitted = this.#permissions.get(allocation)?.get(peer.address);
+    assert.equal(permitted, now + 300_000, 'a channel comes with its permission');
+  }
+
   #opens(command: Extract<Command, { type: 'open' }>, now: number): void {
     for (const [id, { from }] of this.alive) {
       assert(id === command.allocation || from !== command.client, 'one allocation for each five-tuple');
     }
+    assert(!this.draining || this.alive.has(command.allocation), 'nothing new is opened while draining');
     assert(command.deadline > now && command.deadline <= now + MAX_LIFETIME, 'opened within the longest lifetime');
     assert(command.port >= 49152 && command.port <= 65535, 'ports are in range');
     this.alive.set(command.allocation, { from: command.client, deadline: command.deadline });
@@ -63,6 +103,8 @@ export class Ledger {
 
   end(id: string): void {
     this.alive.delete(id);
+    this.#permissions.delete(id);
+    this.#channels.delete(id);
     this.gone.add(id);
   }
 }

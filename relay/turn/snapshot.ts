@@ -1,0 +1,136 @@
+/**
+ * A core's state as plain values that JSON carries unchanged: what a relay writes down so that its successor goes on with the same
+ * allocations. Passwords are not in it; the long-term keys made of them are, and the nonce key is, so it is to be kept as a
+ * secret is. Octets are base64. Times are milliseconds from the moment it was taken (negative: before), because the successor's
+ * monotonic clock has another beginning.
+ *
+ * Not in it: the budget of refusals, which begins anew full.
+ */
+import { z } from 'zod';
+import { u64 } from '../../kernel/bytes.ts';
+import { credentialLimits } from '../contract.ts';
+import type { AllocationId } from '../planes/plane.ts';
+import { AllocationRecord } from './allocation.ts';
+import type { Instant } from './authenticator.ts';
+import type { Settings } from './settings.ts';
+
+const octets = z.base64();
+const endpoint = z.strictObject({ address: z.string(), port: z.int().min(0).max(65_535) });
+const family = z.union([z.literal(4), z.literal(6)]);
+const limits = z.strictObject({ ...credentialLimits.shape, bytes: u64.optional() });
+
+const allocation = z.strictObject({
+  id: z.uuid(),
+  state: z.enum(['opening', 'live', 'closing']),
+  fiveTuple: z.strictObject({ transport: z.enum(['udp', 'tcp', 'tls']), client: endpoint, server: endpoint }),
+  relayFamily: family,
+  relayed: endpoint.optional(),
+  username: z.string(),
+  keys: z.strictObject({ MD5: octets, SHA_256: octets }),
+  app: z.string(),
+  keyId: z.string(),
+  claims: z.strictObject({ customId: z.string(), call: z.string(), participant: z.string(), limits }),
+  /** Unix milliseconds, and the same moment as a time of this snapshot. */
+  createdAt: z.strictObject({ now: z.number(), elapsed: z.number() }),
+  deadline: z.number(),
+  /** Absent: the credential does not end it. */
+  credentialDeadline: z.number().optional(),
+  attempts: z.int().nonnegative(),
+  /** The bucket of new peers. */
+  newPeers: z.number(),
+  permissions: z.array(z.tuple([z.string(), z.number()])),
+  channels: z.array(z.strictObject({ number: z.int(), peer: endpoint, deadline: z.number() })),
+  origin: z.strictObject({
+    method: z.int(),
+    transactionId: octets,
+    fingerprint: z.boolean(),
+    length: z.int(),
+    integrity: octets,
+    seal: z.strictObject({ key: octets, hash: z.enum(['sha1', 'sha256']) }),
+    lifetime: z.int().nonnegative(),
+    evenPort: z.boolean(),
+    additionalFamily: z.boolean(),
+  }),
+  answer: octets.optional(),
+});
+
+export const coreSnapshot = z.strictObject({
+  version: z.literal(1),
+  /** Unix milliseconds. */
+  takenAt: z.number(),
+  nonceKey: octets,
+  draining: z.boolean(),
+  allocations: z.array(allocation),
+});
+export type CoreSnapshot = z.input<typeof coreSnapshot>;
+export type AllocationSnapshot = z.input<typeof allocation>;
+/** As read: limits in bigint again. */
+type ReadAllocation = z.output<typeof allocation>;
+
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
+const bytesOf = (base64: string) => Uint8Array.from(Buffer.from(base64, 'base64'));
+
+/** One allocation; `at` is when the snapshot is taken. */
+export function allocationSnapshot(record: AllocationRecord, { monotonic }: Instant): AllocationSnapshot {
+  const { origin, claims, relayed, answer, credentialDeadline } = record;
+  const { bytes, ...counts } = claims.limits;
+  const { asked, integrity, seal, ...rest } = origin;
+  return {
+    id: record.id,
+    state: record.state,
+    fiveTuple: record.fiveTuple,
+    relayFamily: record.relayFamily,
+    ...(relayed === undefined ? {} : { relayed }),
+    username: record.username,
+    keys: { MD5: text(record.keys.MD5), SHA_256: text(record.keys.SHA_256) },
+    app: record.app,
+    keyId: record.keyId,
+    claims: { ...claims, limits: { ...counts, ...(bytes === undefined ? {} : { bytes: bytes.toString() }) } },
+    createdAt: { now: record.createdAt.now, elapsed: record.createdAt.monotonic - monotonic },
+    deadline: record.deadline - monotonic,
+    ...(Number.isFinite(credentialDeadline) ? { credentialDeadline: credentialDeadline - monotonic } : {}),
+    attempts: record.attempts,
+    newPeers: record.newPeers - monotonic,
+    permissions: record.permissions.entries().map(([address, deadline]) => [address, deadline - monotonic]),
+    channels: record.channels.entries().map((channel) => ({ ...channel, deadline: channel.deadline - monotonic })),
+    origin: {
+      ...rest,
+      ...asked,
+      transactionId: text(asked.transactionId),
+      integrity: text(integrity),
+      seal: { key: text(seal.key), hash: seal.hash },
+    },
+    ...(answer === undefined ? {} : { answer: text(answer) }),
+  };
+}
+
+/** The record again; `since` is the monotonic time at which the snapshot was taken, by the clock that is read now. */
+export function restoredAllocation(read: ReadAllocation, since: number, settings: Settings): AllocationRecord {
+  const { method, transactionId, fingerprint, length, integrity, seal, ...origin } = read.origin;
+  const record = new AllocationRecord({
+    id: read.id satisfies AllocationId,
+    fiveTuple: read.fiveTuple,
+    relayFamily: read.relayFamily,
+    username: read.username,
+    keys: { MD5: bytesOf(read.keys.MD5), SHA_256: bytesOf(read.keys.SHA_256) },
+    credential: { app: read.app, keyId: read.keyId, claims: read.claims },
+    createdAt: { now: read.createdAt.now, monotonic: since + read.createdAt.elapsed },
+    credentialDeadline: since + (read.credentialDeadline ?? Number.POSITIVE_INFINITY),
+    deadline: since + read.deadline,
+    origin: {
+      ...origin,
+      asked: { method, transactionId: bytesOf(transactionId), fingerprint, length },
+      integrity: bytesOf(integrity),
+      seal: { key: bytesOf(seal.key), hash: seal.hash },
+    },
+    settings,
+  });
+  record.state = read.state;
+  record.relayed = read.relayed;
+  record.answer = read.answer === undefined ? undefined : bytesOf(read.answer);
+  record.attempts = read.attempts;
+  record.newPeers = since + read.newPeers;
+  for (const [address, deadline] of read.permissions) record.permissions.restore(address, since + deadline);
+  for (const { number, peer, deadline } of read.channels) record.channels.restore(number, peer, since + deadline);
+  return record;
+}
