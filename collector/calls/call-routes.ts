@@ -25,14 +25,16 @@ const time = z.iso
   .transform((text) => Date.parse(text))
   .refine((at) => at >= EPOCH && at <= FOREVER, 'must lie between the years 2000 and 2200');
 const appName = z.string().min(1).max(64);
+const callName = z.string().min(1).max(256);
 
 const listQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   before: time.optional(),
   live: z.enum(['true', 'false']).default('false'),
   app: appName.optional(),
+  call: callName.optional(),
 });
-const callParameters = z.object({ call: z.string().min(1).max(256) });
+const callParameters = z.object({ call: callName });
 const callQuery = z.strictObject({ app: appName.optional() });
 const usageQuery = z
   .strictObject({ from: time, to: time, group: z.enum(usageGroups).default('app'), app: appName.optional() })
@@ -42,9 +44,9 @@ export const callRoutes: FastifyPluginAsync<CallRouteOptions> = async (server, {
   const config = { allow: ['operator', 'app'] } as const;
 
   server.get('/v1/calls', { config }, async (request: FastifyRequest): Promise<CallsAnswer> => {
-    const { limit, before, live, app } = check(listQuery, request.query);
-    const wanted = { app: appOf(request, app), call: '', limit, before: before ?? FOREVER, live: live === 'true' };
-    return { calls: await findCalls(reader, wanted, clock.now()) };
+    const { limit, before, live, app, call } = check(listQuery, request.query);
+    const which = { app: appOf(request, app), call: call ?? '', live: live === 'true' };
+    return { calls: await findCalls(reader, { ...which, limit, before: before ?? FOREVER }, clock.now()) };
   });
 
   server.get('/v1/calls/:call', { config }, async (request: FastifyRequest): Promise<CallDetail> => {

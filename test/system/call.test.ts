@@ -21,7 +21,7 @@ import { silentLog } from '../../kernel/log.ts';
 import { monthOf } from '../../kernel/period.ts';
 import { requirePart } from '../system-parts.ts';
 import { launchChromium } from './chromium.ts';
-import { acknowledgedReports, keepPeerConnections, peerFigures } from './relayed-call.ts';
+import { acknowledgedReports, complaintsOf, keepPeerConnections, peerFigures } from './relayed-call.ts';
 import type { AcknowledgedReport, PeerFigures } from './relayed-call.ts';
 import { mainProgram, removeDirectory, startService, until } from './service.ts';
 import type { Service } from './service.ts';
@@ -146,6 +146,7 @@ chromium.describe('a call through the relay', () => {
   it('carries picture and tone from one button on /try, and every figure of it is true', async () => {
     const page = await browser.newPage();
     await keepPeerConnections(page);
+    const complaints = complaintsOf(page);
     const acknowledged = acknowledgedReports(page);
     await page.goto(`${service.url}/try`);
     await page.getByRole('button', { name: 'Start the call' }).click();
@@ -182,6 +183,7 @@ chromium.describe('a call through the relay', () => {
     expect(detail.streams.filter((point) => (point.mos ?? 0) > 4).length).toBeGreaterThan(2);
     expect(detail.timeToFirstFrameMs).toBeGreaterThan(0);
     await expectStored(acknowledged);
+    expect(complaints).toEqual([]);
     await page.close();
   });
 

@@ -69,12 +69,14 @@ export async function serveConsole(): Promise<ConsoleServer> {
 function serveApi(app: FastifyInstance, world: ConsoleWorld, reports: Report[]): void {
   const open = { config: { allow: 'anyone' } } as const;
   const unavailable = { error: { code: 'TP_COLLECTOR_STORE_UNAVAILABLE', message: 'The store cannot be reached.' } };
-  app.get('/v1/calls', open, (_request, reply) => {
+  const find = (call: string) => world.detail?.(call) ?? world.calls?.find((one) => one.call === call);
+  app.get<{ Querystring: { call?: string } }>('/v1/calls', open, ({ query: { call } }, reply) => {
     if (world.calls === null) return reply.status(503).send(unavailable);
-    return reply.send({ calls: world.calls.map(summaryOnly) });
+    const calls = call === undefined ? world.calls : [find(call) ?? []].flat();
+    return reply.send({ calls: calls.map(summaryOnly) });
   });
   app.get<{ Params: { call: string } }>('/v1/calls/:call', open, ({ params: { call } }, reply) => {
-    const found = world.detail?.(call) ?? world.calls?.find((one) => one.call === call);
+    const found = find(call);
     if (found !== undefined) return reply.send(found);
     return reply.status(404).send({ error: { code: 'TP_COLLECTOR_CALL', message: 'There is no such call.' } });
   });

@@ -26,6 +26,16 @@ export function peerFigures(page: Page): Promise<PeerFigures[]> {
   return page.evaluate<PeerFigures[]>('peerFigures()');
 }
 
+/** Collects, from now on, every error of the page and everything that the browser logs in red. */
+export function complaintsOf(page: Page): string[] {
+  const complaints: string[] = [];
+  page.on('pageerror', ({ message }) => complaints.push(message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(`${message.text()} ${message.location().url}`);
+  });
+  return complaints;
+}
+
 /** A batch of reports that the collector has acknowledged with 2xx. */
 export interface AcknowledgedReport {
   readonly connection: string;

@@ -32,10 +32,19 @@ export const readAlerts = (): Promise<{ readonly alerts: readonly AlertView[] }>
 export const readSetup = (): Promise<ConsoleSetup> => request('/console/setup');
 export const openSession = (): Promise<TrySession> => request('/try/session', 'POST');
 
-/** Null while nothing of the call has been stored. */
+/** Calls of which something has been stored. */
+const known = new Set<string>();
+
+/** Null while nothing of the call has been stored, which is not an error: browsers would log each 404 as one. */
 export async function readCall(call: string): Promise<CallDetail | null> {
+  const name = encodeURIComponent(call);
+  if (!known.has(call)) {
+    const { calls } = await request<CallsAnswer>(`/v1/calls?call=${name}&limit=1`);
+    if (calls.length === 0) return null;
+    known.add(call);
+  }
   try {
-    return await request<CallDetail>(`/v1/calls/${encodeURIComponent(call)}`);
+    return await request<CallDetail>(`/v1/calls/${name}`);
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return null;
     throw error;

@@ -249,6 +249,15 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     expect((await list('?live=true')).map(({ call }) => call)).toEqual(['recorded']);
   });
 
+  it('are found by name, and there is no error when there is none of it', async () => {
+    expect((await list('?call=recorded')).map(({ app, call }) => `${app}/${call}`)).toEqual([
+      'demo/recorded',
+      'shop/recorded',
+    ]);
+    expect((await list('?call=recorded&app=shop')).map(({ app }) => app)).toEqual(['shop']);
+    expect(await list('?call=never')).toEqual([]);
+  });
+
   it('are an app’s own, and nobody else’s', async () => {
     expect((await list('', 'shop-token')).map(({ app, call }) => `${app}/${call}`)).toEqual([
       'shop/recorded',
