@@ -1,0 +1,98 @@
+/** Our relay on loopback, as small as it gets: core, datagram plane and one timer, on a clock that a test may move on. */
+import { parseCidr } from '../../../kernel/address.ts';
+import type { Endpoint } from '../../../kernel/address.ts';
+import type { Clock } from '../../../kernel/clock.ts';
+import { systemClock } from '../../../kernel/clock.ts';
+import { systemRandom } from '../../../kernel/random.ts';
+import type { Credentials } from '../../../relay/client/requests.ts';
+import { createDgramPlane } from '../../../relay/planes/dgram/dgram-plane.ts';
+import { createPeerPolicy } from '../../../relay/policy/peer-policy.ts';
+import { TurnCore } from '../../../relay/turn/core.ts';
+
+const HOST = '127.0.0.1';
+
+export const ann: Credentials = { username: 'ann', credential: 'a password of ann' };
+export const ben: Credentials = { username: 'ben', credential: 'a password of ben' };
+
+/** The system's clock, moved on by hand. */
+export class ShiftedClock implements Clock {
+  #shift = 0;
+  now(): number {
+    return systemClock.now() + this.#shift;
+  }
+  monotonic(): number {
+    return systemClock.monotonic() + this.#shift;
+  }
+  advance(milliseconds: number): void {
+    this.#shift += milliseconds;
+  }
+}
+
+export interface RelayUnderTest {
+  readonly server: Endpoint;
+  readonly clock: ShiftedClock;
+  close(): Promise<void>;
+}
+
+/** `allow`: ranges for which the peer policy is lifted. */
+export async function startRelay(allow: readonly string[]): Promise<RelayUnderTest> {
+  const clock = new ShiftedClock();
+  const policy = createPeerPolicy({
+    ownAddresses: [HOST],
+    allow: allow.flatMap((range) => parseCidr(range) ?? []),
+    sfuRanges: [],
+    hairpin: 'app',
+  });
+  const plane = createDgramPlane(
+    {
+      listen: [{ address: HOST, port: 0 }],
+      relayAddress: { 4: HOST },
+      policy,
+      portQuarantine: 60_000,
+      socketBufferBytes: 1 << 20,
+    },
+    { clock, random: systemRandom },
+  );
+  const passwords = new Map([ann, ben].map(({ username, credential }) => [username, credential]));
+  const core = new TurnCore({
+    realm: 'test',
+    nonceKey: systemRandom.bytes(32),
+    policy,
+    random: systemRandom,
+    relayPorts: { first: 49_152, last: 65_535 },
+    families: [4],
+    authenticator: {
+      lookup: (username) => {
+        const password = passwords.get(username);
+        if (password === undefined) return { ok: false, reason: 'unknown' };
+        const claims = { customId: username, call: '', participant: '', limits: {} };
+        return {
+          ok: true,
+          app: 'test',
+          keyId: 'main',
+          passwords: [password],
+          claims,
+          expiresAt: Number.MAX_SAFE_INTEGER,
+        };
+      },
+    },
+  });
+  const instant = (): { now: number; monotonic: number } => ({ now: clock.now(), monotonic: clock.monotonic() });
+  await plane.start((event) => {
+    for (const command of core.handleEvent(event, instant())) plane.apply(command);
+  });
+  const timer = setInterval(() => {
+    for (const command of core.expire(instant())) plane.apply(command);
+    plane.tick();
+  }, 50);
+  const [server] = plane.listening();
+  if (server === undefined) throw new Error('the relay does not listen');
+  return {
+    server,
+    clock,
+    close: async () => {
+      clearInterval(timer);
+      await plane.close();
+    },
+  };
+}
