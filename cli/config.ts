@@ -249,6 +249,15 @@ export const bootstrapEnv = {
   TURNPIKE_OPERATOR_TOKEN: 'Token of the operator: console, alerts, /metrics.',
 } as const;
 
+/** Environment of `turnpike check`: what should not stand in a command line, where others can read it. */
+export const checkEnv = {
+  TURNPIKE_CHECK_USERNAME: 'Username for turnpike check.',
+  TURNPIKE_CHECK_CREDENTIAL: 'Its credential.',
+  TURNPIKE_CHECK_OTHER_USERNAME: 'Username of the second user.',
+  TURNPIKE_CHECK_OTHER_CREDENTIAL: 'Its credential.',
+} as const;
+export type CheckVariable = keyof typeof checkEnv;
+
 /** Flags of the command line that set configuration keys. */
 export const configFlags = {
   '--data <dir>': ['data', 'directory for secrets, the embedded store and the spool'],

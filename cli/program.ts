@@ -104,6 +104,23 @@ function tools(program: Command): void {
       const { mos } = await import('./mos.ts');
       mos(command);
     });
+  program
+    .command('check')
+    .description('test any STUN or TURN server from here, as a client')
+    .argument('<url>', 'stun:, turn: or turns: URL')
+    .option('--username <username>', 'of the credentials')
+    .option('--credential <credential>', 'password of the credentials')
+    .option('--conformance', 'check the server against the RFCs instead, and print what is expected and what came')
+    .option('--other-username <username>', 'of a second user, for the conformance checks that need one')
+    .option('--other-credential <credential>', 'password of the second user')
+    .option('--slow', 'with --conformance: also the checks that wait for something to expire (about 20 minutes)')
+    .option('--seed <seed>', 'with --conformance: repeats a run with the transaction ids and payloads it had')
+    .option('--insecure', 'take any TLS certificate')
+    .option('--json', 'print JSON instead of a table')
+    .action(async (url: string, _options: unknown, command: Command) => {
+      const { check } = await import('./check.ts');
+      await check(url, command, process.env);
+    });
   withConfig(
     program.command('dashboards').description('write Grafana dashboards, their provisioning and Prometheus rules'),
     [],

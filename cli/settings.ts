@@ -4,7 +4,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { TurnpikeError } from '../kernel/errors.ts';
 import { loadConfig } from '../kernel/config.ts';
-import { bootstrapEnv, configFlags, configSchema, flagValue } from './config.ts';
+import { bootstrapEnv, checkEnv, configFlags, configSchema, flagValue } from './config.ts';
 import type { Config, ConfigFlag } from './config.ts';
 
 /** Adds `--config` and the given configuration flags to a command. */
@@ -27,7 +27,7 @@ export function settingsOf(command: Command): Config {
     ...(typeof options['config'] === 'string' ? { file: readText(options['config']) } : {}),
     env: process.env,
     flags,
-    otherEnv: Object.keys(bootstrapEnv),
+    otherEnv: [...Object.keys(bootstrapEnv), ...Object.keys(checkEnv)],
   });
 }
 

@@ -44,6 +44,7 @@ export const errorTable = {
   TP_BILLING_PARAMETER: [400, 'A model parameter is unknown or out of range.'],
   TP_CLI_USAGE: [400, 'The command line is not understood.'],
   TP_CLI_LISTEN: [500, 'An HTTP port could not be opened.'],
+  TP_CLI_CHECK: [500, 'The server to be checked cannot be reached.'],
   TP_CLI_ROLE: [500, 'A part of the service did not start.'],
 } as const satisfies Record<string, readonly [status: number, message: string]>;
 

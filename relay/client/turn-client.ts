@@ -14,7 +14,7 @@ import { type Exchange, type Patience, Transactions } from './transactions.ts';
 
 /** Why a client did not get what it asked for. */
 export type Failure =
-  /** An error response. `again` after it had been obeyed: the same challenge came once more. */
+  /** An error response; `again`: a stale nonce though it was the newest one. */
   | { readonly type: 'refused'; readonly code: number; readonly again: boolean }
   | { readonly type: 'silence' }
   | { readonly type: 'ended'; readonly reason: string }
@@ -131,7 +131,7 @@ export class TurnClient {
     if (code !== STALE_NONCE && !(code === UNAUTHENTICATED && isFirst)) return first;
     const second = await this.#attempt(build);
     if (second.ok || second.failure.type !== 'refused') return second;
-    const again = second.failure.code === code;
+    const again = code === STALE_NONCE && second.failure.code === STALE_NONCE;
     return { ok: false, failure: { ...second.failure, again } };
   }
 

@@ -1,7 +1,6 @@
 /** Checks of channels: ChannelBind and ChannelData (RFC 8656 §12). */
 import type { Endpoint } from '../../kernel/address.ts';
 import { CHANNEL_DATA_HEADER_LENGTH, writeChannelDataHeader } from '../stun/channel-data.ts';
-import { padded } from '../stun/header.ts';
 import { methods } from '../stun/methods.ts';
 import { channelNumber } from '../stun/number-attributes.ts';
 import { peerAddress } from '../client/requests.ts';
@@ -212,7 +211,7 @@ export const channelChecks = checksOf('channels', [
       const isWhole = (await subject.reactionTo(subject.requests.binding())) !== undefined;
       return {
         conforms: isWhole,
-        got: isWhole ? `${padded(delivery.frame.length)} octets` : 'the stream cannot be read',
+        got: isWhole ? `${delivery.frame.length} octets` : 'the stream cannot be read',
       };
     },
   },

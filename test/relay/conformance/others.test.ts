@@ -132,10 +132,10 @@ const coturn = requirePart('coturn');
 coturn.describe('coturn', () => {
   const users = [ann, ben].flatMap(({ username, credential }) => ['--user', `${username}:${credential}`]);
   const args = (port: number, directory: string): string[] => [
-    ...['-n', '--lt-cred-mech', '--realm', 'test', ...users],
-    ...['--listening-ip', HOST, '--relay-ip', HOST, '--listening-port', String(port)],
-    ...['--allow-loopback-peers', '--no-cli', '--no-dtls', '--no-tls'],
-    ...['--log-file', 'stdout', '--pidfile', join(directory, 'pid'), '--userdb', join(directory, 'db')],
+    ...users,
+    ...'-n --lt-cred-mech --realm test --allow-loopback-peers --no-cli --no-dtls --no-tls --log-file stdout'.split(' '),
+    ...`--listening-ip ${HOST} --relay-ip ${HOST} --listening-port ${port}`.split(' '),
+    ...['pidfile', 'userdb'].flatMap((file) => [`--${file}`, join(directory, file)]),
   ];
 
   // The same program and the same server: the transport makes no difference to what it does.

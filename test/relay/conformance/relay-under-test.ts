@@ -35,13 +35,16 @@ export interface RelayUnderTest {
 }
 
 /** `allow`: ranges for which the peer policy is lifted. */
-export async function startRelay(allow: readonly string[]): Promise<RelayUnderTest> {
+export async function startRelay(
+  allow: readonly string[],
+  { hairpin = 'app', ...limits }: { hairpin?: 'app' | 'none'; allocationsPerUser?: number } = {},
+): Promise<RelayUnderTest> {
   const clock = new ShiftedClock();
   const policy = createPeerPolicy({
     ownAddresses: [HOST],
     allow: allow.flatMap((range) => parseCidr(range) ?? []),
     sfuRanges: [],
-    hairpin: 'app',
+    hairpin,
   });
   const plane = createDgramPlane(
     {
@@ -55,6 +58,7 @@ export async function startRelay(allow: readonly string[]): Promise<RelayUnderTe
   );
   const passwords = new Map([ann, ben].map(({ username, credential }) => [username, credential]));
   const core = new TurnCore({
+    ...limits,
     realm: 'test',
     nonceKey: systemRandom.bytes(32),
     policy,

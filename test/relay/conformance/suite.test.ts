@@ -82,9 +82,9 @@ describe('a server that is not there', () => {
   const pace = { patience: { rto: 50, giveUp: 120 }, grace: 5, repeat: 10, repeats: 2 };
 
   it('passes no check for want of an answer, where its port is closed', async () => {
-    const { server, close } = await startRelay([]);
-    await close();
-    const results = await examine(server, [ann, ben], { pace });
+    const gone = await startRelay([]);
+    await gone.close();
+    const results = await examine(gone.server, [ann, ben], { pace });
     expect(results.filter(({ verdict }) => verdict === 'pass')).toEqual([]);
   });
 

@@ -204,8 +204,8 @@ class Middlebox {
     const leg = { socket: createSocket('udp4'), asked: new Map<string, Buffer>() };
     leg.socket.on('message', (bytes) => {
       const asked = isStun(bytes) ? leg.asked.get(bytes.subarray(8, 20).toString('hex')) : undefined;
-      const { toClient } = this.#violation;
-      const passed = toClient === undefined ? bytes : toClient(bytes, asked, this.#memory);
+      const violation = this.#violation;
+      const passed = violation.toClient === undefined ? bytes : violation.toClient(bytes, asked, this.#memory);
       if (passed !== null) this.#listener.send(passed, client.port, client.address);
     });
     this.#legs.set(key, leg);
