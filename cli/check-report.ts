@@ -1,8 +1,8 @@
 /** What `turnpike check` found, as text. Nothing of the server's own text is in it. */
 import type { Endpoint } from '../kernel/address.ts';
+import { textTable } from '../kernel/text-table.ts';
 import type { Path, Reach } from '../relay/client/reach.ts';
 import type { CheckResult, Verdict } from '../relay/conformance/run.ts';
-import { renderTable } from './table.ts';
 
 const milliseconds = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 const at = ({ address, port }: Endpoint): string => `${address.includes(':') ? `[${address}]` : address}:${port}`;
@@ -29,7 +29,7 @@ export function reachText(results: readonly Reach[]): string {
     result.allocateMs === undefined ? '' : milliseconds(result.allocateMs),
     ...figuresOf(result.path),
   ]);
-  return `${renderTable(columns, rows)}\n${results.map(verdictOf).join('')}`;
+  return `${textTable(columns, rows).join('\n')}\n\n${results.map(verdictOf).join('')}`;
 }
 
 function figuresOf(path: Path | undefined): string[] {
@@ -99,5 +99,5 @@ export function conformanceText(
     `${count('fail', 'protocol')} protocol and ${count('fail', 'security')} security checks failed,`,
     `${count('skip')} skipped.`,
   ];
-  return `${renderTable(columns, rows)}\n${summary.join(' ')}\n`;
+  return `${textTable(columns, rows).join('\n')}\n\n${summary.join(' ')}\n`;
 }

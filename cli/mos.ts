@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { mosByHand } from '../billing/quality/mos/by-hand.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
 import type { Issue } from '../kernel/errors.ts';
-import { renderTable } from './table.ts';
+import { textTable } from '../kernel/text-table.ts';
 
 export function mos(command: Command): void {
   const options = command.opts<{ model: string; codec?: string; param?: string[]; json?: boolean }>();
@@ -24,7 +24,7 @@ export function mos(command: Command): void {
     { title: 'unit' },
     { title: 'source' },
   ];
-  process.stdout.write(heading + renderTable(columns, rows));
+  process.stdout.write(`${heading}${textTable(columns, rows).join('\n')}\n`);
 }
 
 /** `Ppl=5` pairs; every fault is reported together. */

@@ -4,6 +4,7 @@ import { attributes } from '../stun/attributes.ts';
 import { encodeMessage, type Setter } from '../stun/message-writer.ts';
 import { methods } from '../stun/methods.ts';
 import { requestedTransport, TRANSPORT_UDP } from '../stun/number-attributes.ts';
+import { nonceOffers } from '../stun/security-features.ts';
 import { text } from '../stun/text-attributes.ts';
 import { checksOf, type Finding, Unable } from './check.ts';
 import type { Context } from './context.ts';
@@ -12,9 +13,6 @@ import type { Subject } from './subject.ts';
 
 const challenge = { with: ['REALM', 'NONCE'] } as const;
 const unsealed = { without: ['MESSAGE_INTEGRITY', 'MESSAGE_INTEGRITY_SHA256'] } as const;
-
-/** RFC 8489 §9.2: a nonce that begins so carries security features in the four characters behind. */
-const NONCE_COOKIE = 'obMatJos2';
 
 type Part = 'USERNAME' | 'REALM' | 'NONCE';
 
@@ -177,28 +175,20 @@ export const authenticationChecks = checksOf('authentication', [
   {
     name: 'password-algorithms-announced',
     section: 'RFC 8489 §9.2.4',
-    expected: `PASSWORD-ALGORITHMS where the nonce says so (${NONCE_COOKIE}), and only there`,
+    expected: 'PASSWORD-ALGORITHMS where the nonce says so (obMatJos2), and only there',
     async run(context) {
       const subject = await context.stranger();
       const exchange = await subject.ask(subject.requests.allocate());
       if (exchange.type !== 'answer') return expectOutcome(exchange, 401);
       const { answer } = exchange;
       const { nonce = '' } = answer;
-      const isAnnounced = nonce.startsWith(NONCE_COOKIE) && (securityFeatures(nonce) & PASSWORD_ALGORITHMS_BIT) !== 0;
+      const isAnnounced = nonceOffers(nonce, 'PASSWORD_ALGORITHMS');
       const isThere = answer.has(attributes.PASSWORD_ALGORITHMS);
       const got = `${isThere ? 'PASSWORD-ALGORITHMS' : 'none'}, ${isAnnounced ? 'announced' : 'not announced'}`;
       return { conforms: isThere === isAnnounced, got };
     },
   },
 ]);
-
-/** The first of 24 bits behind the cookie (RFC 8489 §18.1). */
-const PASSWORD_ALGORITHMS_BIT = 0x80_0000;
-
-export function securityFeatures(nonce: string): number {
-  const bits = Buffer.from(nonce.slice(NONCE_COOKIE.length, NONCE_COOKIE.length + 4), 'base64');
-  return bits.length === 3 ? bits.readUIntBE(0, 3) : 0;
-}
 
 function sealedBy(subject: Subject, exchange: Exchange, outcome: 'success' | number): Finding {
   const plain = expectAnswer(exchange, outcome, { with: ['MESSAGE_INTEGRITY'] });

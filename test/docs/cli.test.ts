@@ -1,6 +1,7 @@
 /** docs/cli.md against the commands themselves: every command, argument and option is there, and nothing else. */
 import type { Command, Option } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { checkEnv } from '../../cli/config.ts';
 import { createProgram } from '../../cli/program.ts';
 import { datasourceEnv } from '../../dashboards/grafana/provisioning.ts';
 import { code, docPath, filled, markdownTable, readDoc } from './markdown.ts';
@@ -28,7 +29,12 @@ describe('docs/cli.md', () => {
       ['Command', 'What it does'],
       commands.map((command) => [`[${code(command.name())}](#turnpike-${command.name()})`, command.description()]),
     );
-    await expect(await filled('cli.md', { commands: overview, ...tables })).toMatchFileSnapshot(docPath('cli.md'));
+    const environment = markdownTable(
+      ['Environment', 'What it is'],
+      Object.entries(checkEnv).map(([name, what]) => [code(name), what]),
+    );
+    const all = { commands: overview, ...tables, 'check-environment': environment };
+    await expect(await filled('cli.md', all)).toMatchFileSnapshot(docPath('cli.md'));
   });
 
   it('has a section for every command, and for no other', () => {

@@ -1,12 +1,13 @@
 /** The reference is complete in both directions: what the code has is there, and what is there the code has. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { bootstrapEnv, configFlags, configSchema } from '../../cli/config.ts';
+import { bootstrapEnv, checkEnv, configFlags, configSchema } from '../../cli/config.ts';
 import { ruleGroups } from '../../dashboards/prometheus/rules.ts';
 import { configKeys } from '../../kernel/config.ts';
 import type { ConfigKey } from '../../kernel/config.ts';
 import { errorTable } from '../../kernel/errors.ts';
 import { metricTable } from '../../kernel/metrics.ts';
+import { suite } from '../../relay/conformance/suite.ts';
 import { deniedRanges } from '../../relay/policy/denied-ranges.ts';
 import { code, docPath, filled, markdownTable, readDoc } from './markdown.ts';
 
@@ -69,6 +70,19 @@ const documents = {
       Object.entries(configFlags).map(([flag, [path, what]]) => [code(flag), code(path), what]),
     ),
   },
+  'conformance.md': {
+    checks: markdownTable(
+      ['Check', 'Section', 'Expected', 'Class', 'Over', 'Quick'],
+      suite.map(({ name, section, expected, class: of, transports, slow }) => [
+        code(name),
+        section,
+        expected,
+        of,
+        transports.join(', '),
+        slow ? 'with `--slow`' : 'yes',
+      ]),
+    ),
+  },
   '../SECURITY.md': {
     denied: markdownTable(
       ['Range', 'Why'],
@@ -115,7 +129,7 @@ describe('prose in the documents', () => {
   });
 
   it('names only environment variables that exist', () => {
-    const known = new Set([...keys.map(({ env }) => env), ...Object.keys(bootstrapEnv)]);
+    const known = new Set([...keys.map(({ env }) => env), ...Object.keys(bootstrapEnv), ...Object.keys(checkEnv)]);
     const found = mentioned(/\bTURNPIKE_[A-Z][A-Z_]*[A-Z](?!_)\b/g).filter(([, word]) => word !== 'TURNPIKE_TEST');
     expect(found.length).toBeGreaterThanOrEqual(known.size);
     expect(found.filter(([, word]) => !known.has(word))).toEqual([]);

@@ -63,7 +63,8 @@ export async function startRelay(
     nonceKey: systemRandom.bytes(32),
     policy,
     random: systemRandom,
-    relayPorts: { first: 49_152, last: 65_535 },
+    // Outside the range from which the system gives peers their ports: one of them in quarantine would be denied.
+    relayPorts: { first: 61_000, last: 65_535 },
     families: [4],
     authenticator: {
       lookup: (username) => {
