@@ -9,6 +9,7 @@ import { longTermKey } from '../stun/integrity.ts';
 import { encodeMessage, type Setter } from '../stun/message-writer.ts';
 import { methods } from '../stun/methods.ts';
 import { channelNumber, lifetime, requestedTransport, TRANSPORT_UDP } from '../stun/number-attributes.ts';
+import { opaqueString } from '../stun/opaque-string.ts';
 import { text } from '../stun/text-attributes.ts';
 import type { Answer } from './answer.ts';
 
@@ -73,10 +74,12 @@ export class Requests {
     return Uint8Array.from(this.#random.bytes(TRANSACTION_ID_LENGTH));
   }
 
-  /** Takes realm and nonce from a 401 or 438. Returns whether there was anything to learn. */
+  /** Takes realm and nonce from a 401 or 438. Returns whether there is now something to sign with. */
   learn({ realm, nonce }: Pick<Answer, 'realm' | 'nonce'>): boolean {
     if (realm === undefined || nonce === undefined) return false;
     const { username, credential } = this.credentials;
+    // No key can be made of an empty password, nor of a realm that is no text: the server is not ours.
+    if (opaqueString(realm) === undefined || opaqueString(credential) === undefined) return false;
     this.#challenge = { realm, nonce, key: longTermKey(username, realm, credential) };
     return true;
   }

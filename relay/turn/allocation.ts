@@ -9,6 +9,7 @@ import type { Accepted, Instant } from './authenticator.ts';
 import { Channels } from './channels.ts';
 import type { Timed } from './deadline-heap.ts';
 import { Permissions } from './permissions.ts';
+import { UNUSED } from './rate.ts';
 import type { Settings } from './settings.ts';
 
 /** `opening` until the plane has a port; `closing` from the close command to the plane's last word on it. */
@@ -71,7 +72,7 @@ export class AllocationRecord implements Allocation, Timed {
   /** Ports asked of the plane so far. */
   attempts = 0;
   /** The bucket that new peers are taken from (rate.ts). */
-  newPeers = 0;
+  newPeers = UNUSED;
   deadline: number;
   slot = -1;
 

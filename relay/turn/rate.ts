@@ -1,7 +1,11 @@
 /**
- * A token bucket as one number (the generic cell rate algorithm): the moment at which everything spent so far has come back. A
- * bucket nobody has used is 0, and state of any number of buckets is an array of numbers.
+ * A token bucket as one number (the generic cell rate algorithm): the moment at which everything spent so far has come back. State
+ * of any number of buckets is an array of numbers.
  */
+
+/** A bucket that nobody has used, on any clock. */
+export const UNUSED = Number.NEGATIVE_INFINITY;
+
 export interface Rate {
   /** Infinite: never refused. */
   readonly perSecond: number;

@@ -7,7 +7,7 @@
  * where no address can be forged.
  */
 import { type FiveTuple, parseAddress } from '../../kernel/address.ts';
-import { type Rate, spend } from './rate.ts';
+import { type Rate, spend, UNUSED } from './rate.ts';
 
 /** 128 KiB. */
 const BUCKETS = 16_384;
@@ -20,7 +20,7 @@ const BURST_SECONDS = 10;
 export class RefusalBudget {
   readonly #rate: Rate;
   readonly #salt: number;
-  readonly #buckets = new Float64Array(BUCKETS);
+  readonly #buckets = new Float64Array(BUCKETS).fill(UNUSED);
 
   /** `salt`: any 32 bits, so that which prefixes share a bucket cannot be known from outside. */
   constructor(perSecond: number, salt: number) {
@@ -31,7 +31,7 @@ export class RefusalBudget {
   /** Whether one more refusal may leave for this client at `now` (monotonic milliseconds); it is spent if so. */
   take({ transport, client }: FiveTuple, now: number): boolean {
     const bucket = this.#bucketOf(transport === 'udp', client.address);
-    const spent = spend(this.#buckets[bucket] ?? 0, now, 1, this.#rate);
+    const spent = spend(this.#buckets[bucket] ?? UNUSED, now, 1, this.#rate);
     if (spent === undefined) return false;
     this.#buckets[bucket] = spent;
     return true;

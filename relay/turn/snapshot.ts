@@ -12,6 +12,7 @@ import { credentialLimits } from '../contract.ts';
 import type { AllocationId } from '../planes/plane.ts';
 import { AllocationRecord } from './allocation.ts';
 import type { Instant } from './authenticator.ts';
+import { UNUSED } from './rate.ts';
 import type { Settings } from './settings.ts';
 
 const octets = z.base64();
@@ -36,8 +37,8 @@ const allocation = z.strictObject({
   /** Absent: the credential does not end it. */
   credentialDeadline: z.number().optional(),
   attempts: z.int().nonnegative(),
-  /** The bucket of new peers. */
-  newPeers: z.number(),
+  /** The bucket of new peers; absent: unused. */
+  newPeers: z.number().optional(),
   permissions: z.array(z.tuple([z.string(), z.number()])),
   channels: z.array(z.strictObject({ number: z.int(), peer: endpoint, deadline: z.number() })),
   origin: z.strictObject({
@@ -90,7 +91,7 @@ export function allocationSnapshot(record: AllocationRecord, { monotonic }: Inst
     deadline: record.deadline - monotonic,
     ...(Number.isFinite(credentialDeadline) ? { credentialDeadline: credentialDeadline - monotonic } : {}),
     attempts: record.attempts,
-    newPeers: record.newPeers - monotonic,
+    ...(record.newPeers === UNUSED ? {} : { newPeers: record.newPeers - monotonic }),
     permissions: record.permissions.entries().map(([address, deadline]) => [address, deadline - monotonic]),
     channels: record.channels.entries().map((channel) => ({ ...channel, deadline: channel.deadline - monotonic })),
     origin: {
@@ -129,7 +130,7 @@ export function restoredAllocation(read: ReadAllocation, since: number, settings
   record.relayed = read.relayed;
   record.answer = read.answer === undefined ? undefined : bytesOf(read.answer);
   record.attempts = read.attempts;
-  record.newPeers = since + read.newPeers;
+  record.newPeers = since + (read.newPeers ?? UNUSED);
   for (const [address, deadline] of read.permissions) record.permissions.restore(address, since + deadline);
   for (const { number, peer, deadline } of read.channels) record.channels.restore(number, peer, since + deadline);
   return record;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { spend } from '../../../relay/turn/rate.ts';
+import { spend, UNUSED } from '../../../relay/turn/rate.ts';
 
 describe('a token bucket as one number', () => {
   it('does what a count of tokens that come back one by one does', () => {
@@ -25,6 +25,11 @@ describe('a token bucket as one number', () => {
     const owing = spend(0, 10_000, 20, rate) ?? 0;
     expect(spend(owing, 25_000, 1, rate)).toBeUndefined();
     expect(spend(owing, 26_000, 1, rate)).toBeDefined();
+  });
+
+  it('is full before anybody has used it, on a clock of any beginning', () => {
+    const rate = { perSecond: 5, burst: 25 };
+    for (const now of [-1e9, -5_000, 0, 1e9]) expect(spend(UNUSED, now, 25, rate)).toBe(now + 5_000);
   });
 
   it('never refuses at an infinite rate', () => {

@@ -144,6 +144,19 @@ describe('the state of a core, written down and read back', () => {
     expect(TurnCore.restore(bench.options, snapshot, at).nextDeadline()).toBe(5 + 600_000);
   });
 
+  it('lets a new allocation have peers at once, on a clock that begins below zero', () => {
+    const bench = new Bench();
+    const snapshot = written(bench.core, bench.at());
+    const at = { now: bench.clock.now(), monotonic: -5_000 };
+    const restored = TurnCore.restore(bench.options, snapshot, at);
+    const client = bench.client('alice');
+    const [open] = restored.handleControl(client.allocate(), tuple(), at);
+    if (open?.type !== 'open') throw new Error('no allocation');
+    restored.handleEvent({ type: 'opened', allocation: open.allocation, relayed: endpoint('192.0.2.1:50000') }, at);
+    const commands = restored.handleControl(client.channelBind(0x4003, endpoint('203.0.113.9:5000')), tuple(), at);
+    expect(commands.map(({ type }) => type)).toEqual(['permit', 'bind', 'send']);
+  });
+
   it('has keys but no password in it, and nonces that are still good', () => {
     const bench = new Bench();
     bench.accounts.set('alice', { passwords: ['a password to look for'], limits: { bytes: 2n ** 63n } });
