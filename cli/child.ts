@@ -54,7 +54,7 @@ export async function startChild(options: ChildOptions, abort: AbortSignal): Pro
   } finally {
     abort.removeEventListener('abort', stopEarly);
   }
-  return { pid: child.pid ?? 0, ended, stop };
+  return { pid: child.pid ?? 0, ended, stop, reload: () => void child.kill('SIGHUP') };
 }
 
 /** Rejects, once the process is gone, with the reason that the role gave, or else with how it ended. */

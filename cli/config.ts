@@ -1,10 +1,11 @@
 /** The whole configuration: every key, its default and its sentence. docs/config.md is tested against this schema. */
 import { z } from 'zod';
-import { canonicalAddress, parseCidr } from '../kernel/address.ts';
+import { canonicalAddress, familyOf, parseCidr } from '../kernel/address.ts';
 import { tables } from '../collector/store/tables.ts';
 
 const ipAddress = z.string().refine((text) => canonicalAddress(text) !== undefined, 'must be an IPv4 or IPv6 address');
 const cidr = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a range such as 10.0.0.0/8');
+const isWildcard = (text: string) => ['0.0.0.0', '::'].includes(canonicalAddress(text) ?? text);
 const port = z.int().min(0).max(65_535);
 /** Id of an app, a TURN key or a relay. */
 export const entityName = z
@@ -108,7 +109,26 @@ export const configSchema = z.strictObject({
   turn: z
     .strictObject({
       host: ipAddress.default('127.0.0.1').describe('Address that the relay listens on and relays from.'),
-      port: port.default(3478).describe('UDP port of the relay.'),
+      hosts: z
+        .array(ipAddress)
+        .default([])
+        .describe('Further addresses that it listens on. It relays from the first of each family.'),
+      port: port.default(3478).describe('Port of the relay, UDP and TCP.'),
+      tls: z
+        .strictObject({
+          port: port.default(5349).describe('Port of the relay for TLS, when a certificate is given.'),
+          certFile: z
+            .string()
+            .min(1)
+            .optional()
+            .describe('PEM file of the certificate and its chain. SIGHUP reads it again.'),
+          keyFile: z.string().min(1).optional().describe('PEM file of its private key.'),
+        })
+        .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
+          path: ['keyFile'],
+          message: 'must be given together with certFile',
+        })
+        .prefault({}),
       realm: z.string().min(1).max(64).default('turnpike').describe('Realm of the long-term credentials.'),
       externalIp: ipAddress.optional().describe('Address told to clients, behind a 1:1 NAT.'),
       relayPorts: portRange.prefault('49152-65535').describe('Ports for relayed transport addresses.'),
@@ -127,6 +147,18 @@ export const configSchema = z.strictObject({
         .default('app')
         .describe('Which other allocations of this relay a client may reach.'),
       maxAllocations: z.int().min(1).max(65_000).default(10_000).describe('Allocations alive at once.'),
+      maxConnections: z
+        .int()
+        .min(1)
+        .max(65_000)
+        .default(10_000)
+        .describe('TCP and TLS connections of clients at once.'),
+      connectionsPerSource: z
+        .int()
+        .min(1)
+        .max(65_000)
+        .default(512)
+        .describe('Those of one IPv4 address, or of one IPv6 /64.'),
       allocationsPerUser: z
         .int()
         .min(1)
@@ -187,9 +219,19 @@ export const configSchema = z.strictObject({
           'Relays that clients are sent to (300 Try Alternate) while this one is full or draining: `{ address, port, tls: { port, domain } }`.',
         ),
     })
-    .refine(({ host, externalIp }) => externalIp !== undefined || (host !== '0.0.0.0' && host !== '::'), {
-      path: ['externalIp'],
-      message: 'must be given when the relay listens on all addresses: clients cannot reach 0.0.0.0',
+    .superRefine(({ host, hosts, externalIp, port, tls }, check) => {
+      const family = externalIp === undefined ? undefined : familyOf(externalIp);
+      const all = [host, ...hosts];
+      if (all.some((each) => isWildcard(each) && familyOf(each) !== family)) {
+        const message = 'must be given when the relay listens on all addresses: clients cannot reach 0.0.0.0 or ::';
+        check.addIssue({ code: 'custom', path: ['externalIp'], message });
+      } else if (family !== undefined && all.every((each) => familyOf(each) !== family)) {
+        const message = 'must be of the family of an address that the relay listens on';
+        check.addIssue({ code: 'custom', path: ['externalIp'], message });
+      }
+      if (tls.certFile !== undefined && tls.port === port && port !== 0) {
+        check.addIssue({ code: 'custom', path: ['tls', 'port'], message: 'must differ from turn.port' });
+      }
     })
     .prefault({}),
   relay: z
@@ -264,7 +306,10 @@ export const configFlags = {
   '--host <host>': ['http.host', 'address of HTTP'],
   '--port <port>': ['http.port', 'port of HTTP'],
   '--turn-host <ip>': ['turn.host', 'address of the relay'],
-  '--turn-port <port>': ['turn.port', 'UDP port of the relay'],
+  '--turn-port <port>': ['turn.port', 'port of the relay, UDP and TCP'],
+  '--turn-tls-port <port>': ['turn.tls.port', 'port of the relay for TLS, when a certificate is given'],
+  '--turn-tls-cert <file>': ['turn.tls.certFile', 'PEM file of the certificate and its chain'],
+  '--turn-tls-key <file>': ['turn.tls.keyFile', 'PEM file of its private key'],
   '--external-ip <ip>': ['turn.externalIp', 'address told to clients, behind a 1:1 NAT'],
   '--relay-ports <range>': ['turn.relayPorts', 'ports for relayed addresses, such as 49152-65535'],
   '--plane <plane>': ['turn.plane', 'what moves the packets: auto or dgram'],
@@ -277,7 +322,7 @@ export const configFlags = {
 export type ConfigFlag = keyof typeof configFlags;
 
 /** Keys whose flag gives text that stands for a number. */
-const numericPaths: ReadonlySet<string> = new Set(['http.port', 'turn.port', 'relay.metricsPort']);
+const numericPaths: ReadonlySet<string> = new Set(['http.port', 'turn.port', 'turn.tls.port', 'relay.metricsPort']);
 
 /** What a flag's text means to the schema: a number where the key is one, else the text, for the schema to judge. */
 export function flagValue(path: string, value: unknown): unknown {

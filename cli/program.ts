@@ -12,6 +12,9 @@ const HTTP: ConfigFlag[] = ['--host <host>', '--port <port>'];
 const TURN: ConfigFlag[] = [
   '--turn-host <ip>',
   '--turn-port <port>',
+  '--turn-tls-port <port>',
+  '--turn-tls-cert <file>',
+  '--turn-tls-key <file>',
   '--external-ip <ip>',
   '--relay-ports <range>',
   '--plane <plane>',

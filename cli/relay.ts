@@ -1,7 +1,8 @@
 /** `turnpike relay`: a relay node, and its metrics on a private port. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { canonicalAddress, familyOf, parseCidr } from '../kernel/address.ts';
+import { canonicalAddress, parseCidr } from '../kernel/address.ts';
 import type { Cidr } from '../kernel/address.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
@@ -17,6 +18,7 @@ import { createAuthenticator } from '../relay/credentials/authenticator.ts';
 import { createRelayNode, relayRoutes } from '../relay/node.ts';
 import type { RelayNode } from '../relay/node.ts';
 import { createDgramPlane } from '../relay/planes/dgram/dgram-plane.ts';
+import { TlsIdentity } from '../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../relay/policy/peer-policy.ts';
 import { authorityOf, loadBootstrap } from './bootstrap.ts';
 import { onParentGone } from './child.ts';
@@ -24,6 +26,7 @@ import { listen } from './listen.ts';
 import { runRole } from './role.ts';
 import type { Config } from './config.ts';
 import { settingsOf } from './settings.ts';
+import { externalAddresses, hostsOf, listenersOf, relayAddresses } from './turn-listeners.ts';
 
 /** Milliseconds during which a closed relay port is not opened again, so that its new owner never hears the old peer. */
 const PORT_QUARANTINE_MS = 60_000;
@@ -51,7 +54,8 @@ export async function relay(command: Command): Promise<void> {
   await runRole(log, async (lifecycle) => {
     const metrics = new Metrics();
     const uplink = { url: collector, token: bootstrap.secrets.TURNPIKE_RELAY_TOKEN };
-    const node = nodeOf({ config, authority, uplink, log, metrics });
+    const tls = identityOf(config.turn.tls, lifecycle);
+    const node = nodeOf({ config, authority, uplink, log, metrics, tls });
     await node.start();
     lifecycle.onClose('node', () => node.stop());
     await serveMetrics({ config, authority, node, log, metrics, lifecycle });
@@ -73,22 +77,24 @@ function nodeOf(parts: {
   uplink: { url: string; token: string };
   log: Logger;
   metrics: Metrics;
+  tls: TlsIdentity | undefined;
 }): RelayNode {
   const { turn, relay, data } = parts.config;
-  const host = canonicalAddress(turn.host) ?? turn.host;
-  const family = familyOf(host);
-  const external = turn.externalIp === undefined ? undefined : canonicalAddress(turn.externalIp);
+  const relayAddress = relayAddresses(turn);
+  const externalAddress = externalAddresses(turn);
   const policy = createPeerPolicy({
-    ownAddresses: external === undefined ? [host] : [host, external],
+    ownAddresses: [...hostsOf(turn), ...Object.values(externalAddress)],
     allow: turn.allowPeers.map(rangeOf),
     sfuRanges: turn.sfuRanges.map(rangeOf),
     hairpin: turn.hairpin,
   });
   const plane = createDgramPlane(
     {
-      listen: [{ address: host, port: turn.port }],
-      relayAddress: { [family]: host },
-      ...(external === undefined ? {} : { externalAddress: { [familyOf(external)]: external } }),
+      listen: listenersOf(turn),
+      ...(parts.tls === undefined ? {} : { tls: parts.tls }),
+      streams: { connections: turn.maxConnections, connectionsPerSource: turn.connectionsPerSource },
+      relayAddress,
+      externalAddress,
       policy,
       portQuarantine: PORT_QUARANTINE_MS,
       socketBufferBytes: SOCKET_BUFFER_BYTES,
@@ -104,7 +110,7 @@ function nodeOf(parts: {
       authenticator: createAuthenticator(parts.authority),
       policy,
       relayPorts: { first, last },
-      families: [family],
+      families: ([4, 6] as const).filter((family) => relayAddress[family] !== undefined),
       onExpiry: turn.onExpiry,
       maxAllocations: turn.maxAllocations,
       allocationsPerUser: turn.allocationsPerUser,
@@ -127,6 +133,23 @@ function nodeOf(parts: {
     log: parts.log,
     metrics: parts.metrics,
   });
+}
+
+/** The certificate of the configured files, read again whenever the role is told to. Undefined when there is none. */
+function identityOf({ certFile, keyFile }: Config['turn']['tls'], lifecycle: Lifecycle): TlsIdentity | undefined {
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  const read = () => ({ certificate: readPem(certFile), key: readPem(keyFile) });
+  const identity = new TlsIdentity(read());
+  lifecycle.onReload('certificate', () => identity.replace(read()));
+  return identity;
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new TurnpikeError('TP_RELAY_CERTIFICATE', `The TLS file ${path} cannot be read.`, { cause: error });
+  }
 }
 
 async function serveMetrics(parts: {

@@ -1,5 +1,8 @@
-/** How a role runs: opened in order, ready when all is open, closed in reverse on a signal or when its parent is gone. */
-import { Lifecycle, onStopSignal } from '../kernel/lifecycle.ts';
+/**
+ * How a role runs: opened in order, ready when all is open, closed in reverse on a signal or when its parent is gone. SIGHUP has
+ * it read again what can be replaced meanwhile.
+ */
+import { Lifecycle, onReloadSignal, onStopSignal } from '../kernel/lifecycle.ts';
 import type { Logger } from '../kernel/log.ts';
 import { onParentGone, tellParent } from './child.ts';
 
@@ -13,6 +16,7 @@ export async function runRole(log: Logger, open: (lifecycle: Lifecycle) => Promi
     onStopSignal(resolve);
     onParentGone(() => resolve('the service that started it is gone'));
   });
+  const ignoreReload = onReloadSignal(() => void lifecycle.reload());
   const opened = open(lifecycle);
   try {
     const isOpen = await Promise.race([opened.then(() => true), stopped.then(() => false)]);
@@ -22,5 +26,6 @@ export async function runRole(log: Logger, open: (lifecycle: Lifecycle) => Promi
     await lifecycle.close();
     await opened.catch(() => undefined);
     await lifecycle.close();
+    ignoreReload();
   }
 }

@@ -9,6 +9,8 @@ export interface Run {
   /** Resolves, never rejects, when the run has ended, with a word on how. */
   readonly ended: Promise<string>;
   stop(): Promise<void>;
+  /** Tells the part to read its files again, where it can. */
+  reload?(): void;
 }
 
 export interface SupervisedPart {
@@ -50,6 +52,11 @@ export class Supervisor {
     await this.#starting;
     await this.#run?.stop();
     await this.#loop;
+  }
+
+  /** A part that is being started again reads its files anyway. */
+  reload(): void {
+    this.#run?.reload?.();
   }
 
   async #keepRunning(): Promise<void> {

@@ -6,13 +6,14 @@ import type { Command } from 'commander';
 import { startEmbedded } from '../collector/store/embedded/server.ts';
 import { createLog } from '../kernel/log.ts';
 import type { Logger } from '../kernel/log.ts';
-import { Lifecycle, onStopSignal } from '../kernel/lifecycle.ts';
+import { Lifecycle, onReloadSignal, onStopSignal } from '../kernel/lifecycle.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { API_TOKEN_FILE, bootstrapEnvironment, loadBootstrap } from './bootstrap.ts';
 import type { Bootstrap } from './bootstrap.ts';
 import { startChild } from './child.ts';
 import type { Config } from './config.ts';
-import { freeTcpPort, freeUdpPort } from './free-port.ts';
+import { freeTcpPort, freeTurnPort } from './free-port.ts';
+import { hostsOf } from './turn-listeners.ts';
 import { publicUrl, turnUrls, urlHost } from './urls.ts';
 import { settingsOf } from './settings.ts';
 import { embeddedOptions } from './store.ts';
@@ -36,10 +37,12 @@ export async function up(command: Command, userArgs: readonly string[]): Promise
   const stop = new AbortController();
   onStopSignal(() => stop.abort());
   const stopped = once(stop.signal, 'abort');
+  onReloadSignal(() => void lifecycle.reload());
   try {
     for (const part of partsOf(config, bootstrap, userArgs, log)) {
       const supervisor = new Supervisor(part, log);
       lifecycle.onClose(part.name, () => supervisor.stop());
+      lifecycle.onReload(part.name, () => supervisor.reload());
       await Promise.race([supervisor.start(), stopped]);
       if (stop.signal.aborted) return;
     }
@@ -54,7 +57,13 @@ export async function up(command: Command, userArgs: readonly string[]): Promise
 /** In the order in which they need each other. */
 function partsOf(config: Config, bootstrap: Bootstrap, userArgs: readonly string[], log: Logger): SupervisedPart[] {
   const { http, turn, relay } = config;
-  const concrete = ['--port', http.port, '--turn-port', turn.port, '--metrics-port', relay.metricsPort].map(String);
+  const ports = {
+    '--port': http.port,
+    '--turn-port': turn.port,
+    '--turn-tls-port': turn.tls.port,
+    '--metrics-port': relay.metricsPort,
+  };
+  const concrete = Object.entries(ports).flatMap(([flag, port]) => [flag, String(port)]);
   const env = { ...process.env, ...bootstrapEnvironment(bootstrap) };
   const role = (name: string, more: readonly string[]): SupervisedPart => ({
     name,
@@ -82,7 +91,11 @@ async function withConcretePorts(config: Config): Promise<Config> {
   return {
     ...config,
     http: { ...http, port: http.port === 0 ? await freeTcpPort(http.host) : http.port },
-    turn: { ...turn, port: turn.port === 0 ? await freeUdpPort(turn.host) : turn.port },
+    turn: {
+      ...turn,
+      port: turn.port === 0 ? await freeTurnPort(hostsOf(turn)) : turn.port,
+      tls: { ...turn.tls, port: turn.tls.port === 0 ? await freeTurnPort(hostsOf(turn)) : turn.tls.port },
+    },
     relay: {
       ...relay,
       metricsPort: relay.metricsPort === 0 ? await freeTcpPort(relay.metricsHost) : relay.metricsPort,

@@ -12,11 +12,19 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** What carries a client's frames. */
+export type Transport = 'udp' | 'tcp' | 'tls';
+
 /** The client's leg as TURN's five-tuple sees it (RFC 8656 §2): transport, client endpoint, server endpoint. */
 export interface FiveTuple {
-  readonly transport: 'udp' | 'tcp' | 'tls';
+  readonly transport: Transport;
   readonly client: Endpoint;
   readonly server: Endpoint;
+}
+
+/** A five-tuple as the key of a map. */
+export function fiveTupleKey({ transport, client, server }: FiveTuple): string {
+  return `${transport} ${client.address} ${client.port} ${server.address} ${server.port}`;
 }
 
 /** Parses IPv4 or IPv6 text to 4 or 16 bytes; undefined when it is neither. A zone index is not accepted. */

@@ -25,6 +25,7 @@ export const errorTable = {
   TP_RELAY_USERNAME: [400, 'This is no username that the key could have issued.'],
   TP_RELAY_REVOCATIONS: [429, 'The app has too many revocations in force; end the credentials by a shorter ttl.'],
   TP_RELAY_START: [500, 'The relay could not start.'],
+  TP_RELAY_CERTIFICATE: [500, 'The TLS certificate cannot be used.'],
   TP_COLLECTOR_STORE_UNAVAILABLE: [
     503,
     'The store cannot be reached; nothing of this request was kept. Try again later.',

@@ -1,8 +1,12 @@
-/** Ordered shutdown: what was opened last is closed first, each step once, a failing step never skips the rest. */
+/**
+ * What a running role does when it is told to: shut down in order (what was opened last is closed first, each step once), and
+ * read again what can be replaced while it runs. A failing step never skips the rest.
+ */
 import type { Logger } from './log.ts';
 
 export class Lifecycle {
   readonly #closers: { name: string; close: () => Promise<void> | void }[] = [];
+  readonly #reloaders: { name: string; reload: () => Promise<void> | void }[] = [];
   readonly #log: Logger;
   #closing: Promise<void> | undefined;
   constructor(log: Logger) {
@@ -17,6 +21,21 @@ export class Lifecycle {
   close(): Promise<void> {
     this.#closing ??= this.#closeAll();
     return this.#closing;
+  }
+  /** Registers what reads something again. When it throws, what was there before stays. */
+  onReload(name: string, reload: () => Promise<void> | void): void {
+    this.#reloaders.push({ name, reload });
+  }
+  /** Runs every reloader in the order of their registration. */
+  async reload(): Promise<void> {
+    for (const { name, reload } of this.#reloaders) {
+      try {
+        await reload();
+        this.#log.info({ what: name }, 'reloaded');
+      } catch (error) {
+        this.#log.error({ err: error, what: name }, 'could not be reloaded; what was there before stays');
+      }
+    }
   }
   async #closeAll(): Promise<void> {
     for (const { name, close } of this.#closers.toReversed()) await this.#closeOne(name, close);
@@ -54,4 +73,10 @@ export function onStopSignal(stop: (signal: NodeJS.Signals) => void, now = () =>
   };
   for (const signal of signals) process.on(signal, handle);
   return remove;
+}
+
+/** Calls `reload` at every SIGHUP, which would otherwise end the process. Returns a function that removes the handler. */
+export function onReloadSignal(reload: () => void): () => void {
+  process.on('SIGHUP', reload);
+  return () => process.off('SIGHUP', reload);
 }

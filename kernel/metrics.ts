@@ -33,6 +33,12 @@ export const metricTable = {
     help: 'Packets not relayed, by reason.',
     labels: ['reason'],
   },
+  turnpike_relay_connections: { kind: 'gauge', help: 'TCP and TLS connections of clients now.', labels: ['transport'] },
+  turnpike_relay_connections_ended_total: {
+    kind: 'counter',
+    help: 'TCP and TLS connections of clients that ended, by how; refused ones never began.',
+    labels: ['transport', 'how'],
+  },
   turnpike_relay_auth_failures_total: {
     kind: 'counter',
     help: 'Requests refused for their credentials, by reason.',

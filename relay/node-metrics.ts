@@ -1,7 +1,7 @@
 /** A relay node's metrics: what the core decides is counted as it happens, what the plane counts is read when asked for. */
 import type { Counter } from 'prom-client';
 import type { Metrics } from '../kernel/metrics.ts';
-import { dropReasons, peerClasses } from './planes/plane.ts';
+import { connectionEnds, dropReasons, peerClasses, streamTransports } from './planes/plane.ts';
 import type { ClassCounters, Plane, PlaneTotals } from './planes/plane.ts';
 import type { TurnObserver } from './turn/observer.ts';
 
@@ -28,10 +28,7 @@ const directions = [
 
 /** Shows the plane's totals. STUN answers have no peer: direction `client_control_tx`, peer class `none`. */
 export function showPlane(plane: Pick<Plane, 'totals'>, metrics: Metrics): void {
-  const shown = (read: (totals: PlaneTotals) => Iterable<Reading>) => {
-    const raise = raiser(() => read(plane.totals()));
-    return (counter: Counter) => raise(counter);
-  };
+  const shown = (read: (totals: PlaneTotals) => Iterable<Reading>) => raiser(() => read(plane.totals()));
   metrics.counter(
     'turnpike_relay_bytes_total',
     shown((totals) => [
@@ -46,6 +43,23 @@ export function showPlane(plane: Pick<Plane, 'totals'>, metrics: Metrics): void 
   metrics.counter(
     'turnpike_relay_dropped_packets_total',
     shown((totals) => dropReasons.map((reason) => [{ reason }, totals.dropped[reason]])),
+  );
+}
+
+/** Shows the plane's client connections over TCP and TLS. */
+export function showConnections(plane: Pick<Plane, 'connections'>, metrics: Metrics): void {
+  metrics.gauge('turnpike_relay_connections', (gauge) => {
+    const { open } = plane.connections();
+    for (const transport of streamTransports) gauge.set({ transport }, open[transport]);
+  });
+  metrics.counter(
+    'turnpike_relay_connections_ended_total',
+    raiser(() => {
+      const { ended } = plane.connections();
+      return streamTransports.flatMap((transport) =>
+        connectionEnds.map((how): Reading => [{ transport, how }, BigInt(ended[transport][how])]),
+      );
+    }),
   );
 }
 

@@ -4,7 +4,6 @@
  */
 import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
-import type { Endpoint } from '../kernel/address.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/log.ts';
@@ -15,8 +14,8 @@ import type { Random } from '../kernel/random.ts';
 import { uuidV7 } from '../kernel/uuid.ts';
 import { ControlFollower } from './control/control-follower.ts';
 import { revocable } from './control/revocable.ts';
-import { countingObserver, showPlane } from './node-metrics.ts';
-import type { AllocationId, Command, Plane, PlaneEvent } from './planes/plane.ts';
+import { countingObserver, showConnections, showPlane } from './node-metrics.ts';
+import type { AllocationId, Command, Listener, Plane, PlaneEvent } from './planes/plane.ts';
 import { keptServerId } from './server-id.ts';
 import type { Instant } from './turn/authenticator.ts';
 import { TurnCore } from './turn/core.ts';
@@ -66,7 +65,7 @@ export interface RelayNode {
   drain(milliseconds: number, cut: AbortSignal): Promise<void>;
   /** Ends every allocation with its final record and delivers what can be delivered soon; the rest waits on disk. */
   stop(): Promise<void>;
-  listening(): readonly Endpoint[];
+  listening(): readonly Listener[];
   /** Allocations alive or being opened. */
   allocations(): number;
   /** What must hold for this node to take traffic. */
@@ -131,6 +130,7 @@ class Node implements RelayNode {
     });
     this.#writer = new UsageWriter({ spool: this.#spool, onRecords: () => this.#uplink.wake(), log, metrics });
     showPlane(plane, metrics);
+    showConnections(plane, metrics);
     metrics.gauge('turnpike_relay_allocations', (gauge) => gauge.set(this.#core.size));
     metrics.gauge('turnpike_relay_usage_pending', (gauge) => gauge.set(this.#spool.pending()));
   }
@@ -166,7 +166,7 @@ class Node implements RelayNode {
     return this.#stopping;
   }
 
-  listening(): readonly Endpoint[] {
+  listening(): readonly Listener[] {
     return this.#plane.listening();
   }
 
@@ -176,7 +176,9 @@ class Node implements RelayNode {
 
   readonly checks = {
     listeners: (): Readiness => {
-      const listening = this.#plane.listening().map(({ address, port }) => `${address} port ${port}`);
+      const listening = this.#plane
+        .listening()
+        .map(({ transport, address, port }) => `${address} port ${port} (${transport.toUpperCase()})`);
       const detail = this.#core.isDraining ? 'draining' : listening.join(', ');
       return { ok: this.#state === 'started' && listening.length > 0 && !this.#core.isDraining, detail };
     },

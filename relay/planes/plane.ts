@@ -7,7 +7,9 @@
  *
  * Times are monotonic milliseconds of the injected clock. Addresses are canonical text (kernel/address.ts).
  */
-import type { Endpoint, Family, FiveTuple } from '../../kernel/address.ts';
+import type { Endpoint, Family, FiveTuple, Transport } from '../../kernel/address.ts';
+import type { StreamLimits } from './stream/stream-limits.ts';
+import type { TlsIdentity } from './stream/tls-identity.ts';
 
 /** UUIDv7 of an allocation: unique over all relays, restarts and time. */
 export type AllocationId = string;
@@ -55,11 +57,12 @@ export type Command =
   /** Takes a permission back before its deadline. */
   | { readonly type: 'revoke'; readonly allocation: AllocationId; readonly peer: string };
 
+/** `disconnected`: the client's TCP or TLS connection ended. */
 export type CloseReason =
-  'expired' | 'refreshed_to_zero' | 'credential_expired' | 'revoked' | 'quota' | 'shutdown' | 'failed';
+  'expired' | 'refreshed_to_zero' | 'credential_expired' | 'revoked' | 'quota' | 'disconnected' | 'shutdown' | 'failed';
 
 export type PlaneEvent =
-  /** A datagram or framed message that is no ChannelData and no Send indication: the core's business. `bytes` is valid only during the call. */
+  /** A datagram or frame that is no ChannelData and no Send indication: the core's business. `bytes` is valid only during the call. */
   | { readonly type: 'control'; readonly from: FiveTuple; readonly bytes: Uint8Array }
   | { readonly type: 'opened'; readonly allocation: AllocationId; readonly relayed: Endpoint }
   /** The port could not be opened (taken, quarantined, no descriptors); the core picks another or answers 508. */
@@ -119,9 +122,45 @@ export interface PlaneTotals {
   readonly dropped: Readonly<Record<DropReason, bigint>>;
 }
 
+export const streamTransports = ['tcp', 'tls'] as const satisfies readonly Transport[];
+export type StreamTransport = (typeof streamTransports)[number];
+
+/** Why a client's connection ended; label of turnpike_relay_connections_ended_total. */
+export const connectionEnds = [
+  /** The client closed it. */
+  'client',
+  /** It was reset, or its TLS records were broken. */
+  'failed',
+  /** The TLS handshake did not succeed. */
+  'handshake',
+  /** What came was no TURN. */
+  'malformed',
+  /** It did not greet in time, or had no allocation for too long. */
+  'timeout',
+  /** There were too many already. */
+  'refused',
+  'shutdown',
+] as const;
+export type ConnectionEnd = (typeof connectionEnds)[number];
+
+/** Client connections over TCP and TLS: alive now, and ended since the plane started. */
+export interface ConnectionCounts {
+  readonly open: Readonly<Record<StreamTransport, number>>;
+  readonly ended: Readonly<Record<StreamTransport, Readonly<Record<ConnectionEnd, number>>>>;
+}
+
+/** A place where clients come in. One port may be listed for UDP and for TCP. */
+export interface Listener extends Endpoint {
+  readonly transport: Transport;
+}
+
 /** Where a plane listens and what it may reach. */
 export interface PlaneOptions {
-  readonly listen: readonly Endpoint[];
+  readonly listen: readonly Listener[];
+  /** What TLS listeners show; needed where there is one. */
+  readonly tls?: TlsIdentity;
+  /** Deviations from `streamDefaults`. */
+  readonly streams?: Partial<StreamLimits>;
   /** Local address of relay sockets, per family. */
   readonly relayAddress: Readonly<Partial<Record<Family, string>>>;
   /** Address told to clients instead of the local one (1:1 NAT), per family. */
@@ -155,7 +194,8 @@ export interface Plane {
   /** Cumulative counts of a live allocation, as of now. Undefined once it is closed (its `closed` event carried the last word). */
   counters(allocation: AllocationId): Counters | undefined;
   totals(): PlaneTotals;
+  connections(): ConnectionCounts;
   /** The listeners' actual addresses (after port 0). */
-  listening(): readonly Endpoint[];
+  listening(): readonly Listener[];
   close(): Promise<void>;
 }

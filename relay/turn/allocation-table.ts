@@ -1,12 +1,9 @@
 /** Every allocation of one core, found by what a request brings, and ordered by what comes due. */
+import { fiveTupleKey } from '../../kernel/address.ts';
 import type { FiveTuple } from '../../kernel/address.ts';
 import type { AllocationId } from '../planes/plane.ts';
 import type { AllocationRecord } from './allocation.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
-
-function tupleKey({ transport, client, server }: FiveTuple): string {
-  return `${transport} ${client.address} ${client.port} ${server.address} ${server.port}`;
-}
 
 /** The user whose quota an allocation counts against; unlike the username it outlives a credential. */
 export function userKey(app: string, customId: string, username: string): string {
@@ -66,7 +63,7 @@ export class AllocationTable {
     return this.#byId.get(id);
   }
   of(fiveTuple: FiveTuple): AllocationRecord | undefined {
-    return this.#byTuple.get(tupleKey(fiveTuple));
+    return this.#byTuple.get(fiveTupleKey(fiveTuple));
   }
   ofUsername(username: string): ReadonlySet<AllocationRecord> {
     return this.#byUsername.of(username);
@@ -94,7 +91,7 @@ export class AllocationTable {
   add(record: AllocationRecord): void {
     this.#byId.set(record.id, record);
     if (record.state === 'closing') return;
-    this.#byTuple.set(tupleKey(record.fiveTuple), record);
+    this.#byTuple.set(fiveTupleKey(record.fiveTuple), record);
     this.#byUsername.add(record.username, record);
     this.#byUser.add(userKey(record.app, record.claims.customId, record.username), record);
     this.#byApp.add(record.app, record);
@@ -109,7 +106,7 @@ export class AllocationTable {
   end(record: AllocationRecord): void {
     if (record.state === 'closing') return;
     record.state = 'closing';
-    this.#byTuple.delete(tupleKey(record.fiveTuple));
+    this.#byTuple.delete(fiveTupleKey(record.fiveTuple));
     this.#byUsername.remove(record.username, record);
     this.#byUser.remove(userKey(record.app, record.claims.customId, record.username), record);
     this.#byApp.remove(record.app, record);

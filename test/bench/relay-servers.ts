@@ -5,6 +5,7 @@ import { parseCidr } from '../../kernel/address.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import { createDgramPlane } from '../../relay/planes/dgram/dgram-plane.ts';
+import type { PlaneOptions } from '../../relay/planes/plane.ts';
 import { createPeerPolicy } from '../../relay/policy/peer-policy.ts';
 import { TurnCore } from '../../relay/turn/core.ts';
 
@@ -43,8 +44,8 @@ async function serveTurnpike(port: number, password: string): Promise<void> {
   const loopback = parseCidr('127.0.0.0/8');
   if (loopback === undefined) throw new Error('unreachable');
   const policy = createPeerPolicy({ ownAddresses: [HOST], allow: [loopback], sfuRanges: [], hairpin: 'app' });
-  const options = {
-    listen: [{ address: HOST, port }],
+  const options: PlaneOptions = {
+    listen: [{ transport: 'udp', address: HOST, port }],
     relayAddress: { 4: HOST },
     policy,
     portQuarantine: 60_000,

@@ -65,6 +65,23 @@ describe('the command line', () => {
   });
 });
 
+describe('the listeners of the relay', () => {
+  it.each([
+    ['turn.externalIp', { TURNPIKE_TURN_HOST: '0.0.0.0' }],
+    ['turn.externalIp', { TURNPIKE_TURN_HOSTS: '::', TURNPIKE_TURN_EXTERNAL_IP: '203.0.113.5' }],
+    ['turn.externalIp', { TURNPIKE_TURN_EXTERNAL_IP: '2001:db8::7' }],
+    ['turn.tls.keyFile', { TURNPIKE_TURN_TLS_CERT_FILE: 'a' }],
+    [
+      'turn.tls.port',
+      { TURNPIKE_TURN_TLS_CERT_FILE: 'a', TURNPIKE_TURN_TLS_KEY_FILE: 'b', TURNPIKE_TURN_PORT: '5349' },
+    ],
+  ])('are refused with the fault at %s: %o', async (path, env) => {
+    const { code, stderr } = await turnpike(['up'], env);
+    expect(code).toBeGreaterThan(0);
+    expect(stderr).toContain(`1 fault(s):\n  ${path}: must`);
+  });
+});
+
 describe('turnpike credentials', () => {
   const env = { TURNPIKE_KEY_SECRET: 'a secret of sixteen', TURNPIKE_KEY_ID: 'web' };
   it('prints ICE servers as a client takes them', async () => {
@@ -74,8 +91,30 @@ describe('turnpike credentials', () => {
     expect(iceServers.flatMap((server) => server.urls)).toEqual([
       'stun:127.0.0.1:3478',
       'turn:127.0.0.1:3478?transport=udp',
+      'turn:127.0.0.1:3478?transport=tcp',
     ]);
     expect(stdout).not.toContain('customer 7');
+  });
+  it('lists every listener in the order of preference, TLS where there is a certificate', async () => {
+    const { stdout } = await turnpike(['credentials', '--key', 'web', '--turn-tls-port', '443'], {
+      ...env,
+      TURNPIKE_TURN_HOST: '0.0.0.0',
+      TURNPIKE_TURN_HOSTS: '2001:DB8::7',
+      TURNPIKE_TURN_EXTERNAL_IP: '203.0.113.5',
+      TURNPIKE_TURN_TLS_CERT_FILE: 'certificate.pem',
+      TURNPIKE_TURN_TLS_KEY_FILE: 'key.pem',
+    });
+    const { iceServers } = JSON.parse(stdout) as { iceServers: { urls: string[] }[] };
+    expect(iceServers.flatMap((server) => server.urls)).toEqual([
+      'stun:203.0.113.5:3478',
+      'stun:[2001:db8::7]:3478',
+      'turn:203.0.113.5:3478?transport=udp',
+      'turn:[2001:db8::7]:3478?transport=udp',
+      'turn:203.0.113.5:3478?transport=tcp',
+      'turn:[2001:db8::7]:3478?transport=tcp',
+      'turns:203.0.113.5:443?transport=tcp',
+      'turns:[2001:db8::7]:443?transport=tcp',
+    ]);
   });
   it('knows no other key, and no ttl beyond 48 hours', async () => {
     expect((await turnpike(['credentials', '--key', 'other'], env)).stderr).toContain('TP_RELAY_KEY');

@@ -94,3 +94,11 @@ export function readDataIndication(message: Buffer): { peer: Endpoint; payload: 
     payload,
   };
 }
+
+/** The first frame of a byte stream, ChannelData with its padding; undefined while it is not whole. */
+export function firstFrame(stream: Buffer): Buffer | undefined {
+  if (stream.length < 4) return undefined;
+  const length = stream.readUInt16BE(2);
+  const whole = (stream[0] ?? 0) < 0x40 ? 20 + length : 4 + length + (-length & 3);
+  return stream.length < whole ? undefined : stream.subarray(0, whole);
+}

@@ -1,6 +1,10 @@
-/** What every plane must do. Run against each of them by test/relay/planes/<plane>.test.ts. */
+/**
+ * What every plane must do, whatever its clients come over. Run against each of them by test/relay/planes/<plane>.test.ts. The
+ * payload that most of it is told with has twelve octets, so that a frame is as long on a stream as in a datagram.
+ */
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Transport } from '../../kernel/address.ts';
 import type { Command, Plane } from '../../relay/planes/plane.ts';
 import { dropReasons, peerClasses } from '../../relay/planes/plane.ts';
 import {
@@ -16,16 +20,16 @@ import { LOOPBACK, QUARANTINE, Stage, cidr, downward, reading, until, upward } f
 import type { Allocated, CreatePlane, Leg, StageOptions } from './stage.ts';
 
 const CHANNEL = 0x4001;
-const hello = Buffer.from('hello, peer');
+const hello = Buffer.from('hello, peer!');
 const empty = Buffer.alloc(0);
 
 type Open = (options?: StageOptions) => Promise<Stage>;
 
-export function planeConformance(name: string, createPlane: CreatePlane): void {
-  describe(`${name} plane`, () => {
+export function planeConformance(name: string, createPlane: CreatePlane, transport: Transport): void {
+  describe(`${name} plane with clients over ${transport.toUpperCase()}`, () => {
     const stages: Stage[] = [];
     const open: Open = async (options) => {
-      const stage = await Stage.open(createPlane, options);
+      const stage = await Stage.open(createPlane, { transport, ...options });
       stages.push(stage);
       return stage;
     };
@@ -39,12 +43,13 @@ export function planeConformance(name: string, createPlane: CreatePlane): void {
     fromClientToPeer(open);
     fromPeerToClient(open);
     deadlines(open);
-    peerPolicy(open);
+    peerPolicy(open, transport);
     hairpin(open);
     limits(open);
     closing(open);
     totals(open);
-    bothFamilies(open);
+    bothFamilies(open, transport);
+    if (transport === 'udp') inDatagrams(open);
   });
 }
 
@@ -62,31 +67,32 @@ async function channelScene(
 function listening(open: Open): void {
   it('tells the port it got when it was told to choose', async () => {
     const stage = await open();
-    expect(stage.plane.listening()).toEqual([{ address: LOOPBACK, port: expect.any(Number) as number }]);
+    const { transport } = stage;
+    expect(stage.plane.listening()).toEqual([{ transport, address: LOOPBACK, port: expect.any(Number) as number }]);
     expect(stage.listener.port).toBeGreaterThan(0);
   });
 
   it('refuses to start on an address that is taken', async () => {
     const stage = await open();
-    await expect(open({ plane: { listen: [stage.listener] } })).rejects.toThrow('Cannot listen');
+    await expect(open({ plane: { listen: stage.plane.listening() } })).rejects.toThrow('Cannot listen');
   });
 }
 
 function control(open: Open): void {
   it('hands STUN up with its five-tuple, byte for byte', async () => {
     const stage = await open();
-    const client = await stage.leg();
+    const client = await stage.client();
     await client.send(bindingRequest, stage.listener);
     await until('control arrives', () => stage.control.length > 0);
     expect(stage.control[0]?.bytes.equals(bindingRequest)).toBe(true);
-    expect(stage.control[0]?.event.from).toEqual({ transport: 'udp', client: client.local, server: stage.listener });
+    expect(stage.control[0]?.event.from).toEqual(stage.tuple(client));
   });
 
   it('sends an answer from the listener, from bytes that may be overwritten at once', async () => {
     const stage = await open();
-    const client = await stage.leg();
+    const client = await stage.client();
     const answer = Buffer.from(stun(0x0101));
-    const to = { transport: 'udp', client: client.local, server: stage.listener } as const;
+    const to = stage.tuple(client);
     stage.apply({ type: 'send', to, bytes: answer });
     answer.fill(0);
     expect(await client.next()).toEqual({ bytes: stun(0x0101), from: stage.listener });
@@ -95,7 +101,7 @@ function control(open: Open): void {
   it('counts an answer as control of the allocation it belongs to, and any other not at all', async () => {
     const stage = await open();
     const allocation = await stage.allocate();
-    const to = { transport: 'udp', client: allocation.client.local, server: stage.listener } as const;
+    const to = stage.tuple(allocation.client);
     stage.apply({ type: 'send', to, bytes: stun(0x0101) });
     stage.apply({ type: 'send', to, bytes: stun(0x0103, [[0x000d, Buffer.alloc(4)]]), allocation: allocation.id });
     await allocation.client.next();
@@ -103,25 +109,6 @@ function control(open: Open): void {
     await until('the answer is counted', () => stage.counters(allocation).clientControlTxBytes > 0n);
     expect(stage.counters(allocation)).toEqual(reading({}, 28));
     expect(stage.plane.totals().clientControlTxBytes).toBe(28n);
-  });
-
-  it('drops what is neither STUN nor ChannelData, and hands none of it up', async () => {
-    const stage = await open();
-    const client = await stage.leg();
-    const badCookie = Buffer.from(bindingRequest);
-    badCookie[4] = 0;
-    const garbage = [
-      empty,
-      Buffer.from([0]),
-      bindingRequest.subarray(0, 19),
-      badCookie,
-      Buffer.concat([bindingRequest, Buffer.alloc(4)]),
-      Buffer.alloc(1200, 0x80),
-      Buffer.alloc(1200, 0xff),
-    ];
-    for (const bytes of garbage) await client.send(bytes, stage.listener);
-    await stage.drops({ malformed: garbage.length });
-    expect(stage.control).toEqual([]);
   });
 }
 
@@ -132,12 +119,12 @@ function opening(open: Open): void {
     const { answer, id } = await stage.open({ port });
     expect(answer).toEqual({ type: 'opened', allocation: id, relayed: { address: LOOPBACK, port } });
 
-    const client = await stage.leg();
+    const client = await stage.client();
     const before = stage.events.length;
     stage.apply({
       type: 'open',
       allocation: 'another',
-      client: { transport: 'udp', client: client.local, server: stage.listener },
+      client: stage.tuple(client),
       family: 4,
       port: await stage.freePort(),
       deadline: stage.now + 1000,
@@ -196,7 +183,7 @@ function fromClientToPeer(open: Open): void {
     await client.send(channelData(CHANNEL, hello), stage.listener);
     expect(await peer.next()).toEqual({ bytes: hello, from: allocation.relayed });
     await stage.settled(allocation, 'internet', { peerTxPackets: 1n });
-    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([4 + 11], [11]) }));
+    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([4 + 12], [12]) }));
     await stage.drops({});
   });
 
@@ -209,8 +196,8 @@ function fromClientToPeer(open: Open): void {
     await allocation.client.send(frame, stage.listener);
     expect(await peer.next()).toEqual({ bytes: hello, from: allocation.relayed });
     await stage.settled(allocation, 'internet', { peerTxPackets: 1n });
-    expect(frame.length).toBe(indicationLength(11));
-    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([frame.length], [11]) }));
+    expect(frame.length).toBe(indicationLength(12));
+    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([frame.length], [12]) }));
   });
 
   it('lets a permission hold for every port of its address, and for no other address', async () => {
@@ -236,15 +223,6 @@ function fromClientToPeer(open: Open): void {
     for (const peer of peers) expect((await peer.next()).bytes).toEqual(hello);
   });
 
-  it('accepts padding behind ChannelData and counts it as received, but relays the payload alone', async () => {
-    const stage = await open();
-    const { allocation, client, peer } = await channelScene(stage);
-    await client.send(channelData(CHANNEL, hello, 1), stage.listener);
-    expect((await peer.next()).bytes).toEqual(hello);
-    await stage.settled(allocation, 'internet', { peerTxPackets: 1n });
-    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([4 + 11 + 1], [11]) }));
-  });
-
   it('relays a payload of no octets, framed either way', async () => {
     const stage = await open();
     const { allocation, client, peer } = await channelScene(stage);
@@ -259,27 +237,18 @@ function fromClientToPeer(open: Open): void {
   it('relays the largest payload a frame can carry', async () => {
     const stage = await open();
     const { client, peer } = await channelScene(stage);
-    const large = Buffer.alloc(65_503, 0x5a);
+    const large = Buffer.alloc(65_500, 0x5a);
     await client.send(channelData(CHANNEL, large), stage.listener);
     expect((await peer.next()).bytes.equals(large)).toBe(true);
-  });
-
-  it('drops ChannelData that says it is longer than it is', async () => {
-    const stage = await open();
-    const { allocation, client } = await channelScene(stage);
-    await client.send(channelData(CHANNEL, hello).subarray(0, 14), stage.listener);
-    await client.send(Buffer.from([0x40, 0x01, 0x00]), stage.listener);
-    await stage.drops({ malformed: 2 });
-    expect(stage.counters(allocation)).toEqual(reading({}));
   });
 
   it('drops channel numbers outside 0x4000 to 0x4FFF', async () => {
     const stage = await open();
     const { allocation, client } = await channelScene(stage);
-    for (const number of [0x5000, 0x7ffe, 0x7fff, 0x8000, 0xffff]) {
+    for (const number of [0x5000, 0x7ffe, 0x7fff]) {
       await client.send(channelData(number, hello), stage.listener);
     }
-    await stage.drops({ malformed: 5 });
+    await stage.drops({ malformed: 3 });
     expect(stage.counters(allocation)).toEqual(reading({}));
   });
 
@@ -294,7 +263,7 @@ function fromClientToPeer(open: Open): void {
   it('drops data from a client without an allocation', async () => {
     const stage = await open();
     const { allocation } = await channelScene(stage);
-    const stranger = await stage.leg();
+    const stranger = await stage.client();
     await stranger.send(channelData(CHANNEL, hello), stage.listener);
     await stranger.send(sendIndication({ address: LOOPBACK, port: 50_000 }, hello), stage.listener);
     await stage.drops({ no_allocation: 2 });
@@ -336,7 +305,7 @@ function fromPeerToClient(open: Open): void {
     await peer.send(hello, allocation.relayed);
     expect(await client.next()).toEqual({ bytes: channelData(CHANNEL, hello), from: stage.listener });
     await stage.settled(allocation, 'internet', { clientTxPackets: 1n });
-    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([11], [4 + 11]) }));
+    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([12], [4 + 12]) }));
     await stage.drops({});
   });
 
@@ -349,8 +318,8 @@ function fromPeerToClient(open: Open): void {
     expect(from).toEqual(stage.listener);
     expect(readDataIndication(bytes)).toEqual({ peer: other.local, payload: hello });
     await stage.settled(allocation, 'internet', { clientTxPackets: 1n });
-    expect(bytes.length).toBe(indicationLength(11));
-    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([11], [bytes.length]) }));
+    expect(bytes.length).toBe(indicationLength(12));
+    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([12], [bytes.length]) }));
   });
 
   it('gives every Data indication a transaction id of its own', async () => {
@@ -387,19 +356,6 @@ function fromPeerToClient(open: Open): void {
     await stage.drops({ no_permission: 2 });
     expect(stage.counters(allocation)).toEqual(reading({}));
   });
-
-  it('drops what is too large once framed, but counts that it came', async () => {
-    const stage = await open();
-    const { allocation, client, peer } = await channelScene(stage);
-    const other = await stage.leg();
-    const large = Buffer.alloc(65_500, 0x5a);
-    await other.send(large, allocation.relayed);
-    await stage.drops({ too_large: 1 });
-    await peer.send(large, allocation.relayed);
-    expect((await client.next()).bytes.equals(channelData(CHANNEL, large))).toBe(true);
-    await stage.settled(allocation, 'internet', { clientTxPackets: 1n });
-    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([65_500, 65_500], [65_504]) }));
-  });
 }
 
 function deadlines(open: Open): void {
@@ -421,7 +377,7 @@ function deadlines(open: Open): void {
     await peer.send(hello, allocation.relayed);
     await stage.drops({ no_permission: 5 });
     expect(stage.counters(allocation)).toEqual(
-      reading({ internet: { ...upward([15], [11]), ...downward([11], [15]) } }),
+      reading({ internet: { ...upward([16], [12]), ...downward([12], [16]) } }),
     );
   });
 
@@ -490,7 +446,7 @@ function deadlines(open: Open): void {
     await stage.drops({ expired: 2 });
     expect(stage.closings(allocation.id)).toEqual([]);
     stage.plane.tick();
-    expect(await stage.closed(allocation.id, 'expired')).toEqual(reading({ internet: upward([15], [11]) }));
+    expect(await stage.closed(allocation.id, 'expired')).toEqual(reading({ internet: upward([16], [12]) }));
     await client.send(channelData(CHANNEL, hello), stage.listener);
     await stage.drops({ expired: 2, no_allocation: 1 });
   });
@@ -515,7 +471,7 @@ function deadlines(open: Open): void {
   });
 }
 
-function peerPolicy(open: Open): void {
+function peerPolicy(open: Open, transport: Transport): void {
   const denies = (): StageOptions => ({ policy: { allow: [] } });
 
   it('counts a peer in a configured range under sfu, in both directions', async () => {
@@ -526,7 +482,7 @@ function peerPolicy(open: Open): void {
     await peer.send(hello, allocation.relayed);
     await client.next();
     await stage.settled(allocation, 'sfu', { peerTxPackets: 1n, clientTxPackets: 1n });
-    expect(stage.counters(allocation)).toEqual(reading({ sfu: { ...upward([15], [11]), ...downward([11], [15]) } }));
+    expect(stage.counters(allocation)).toEqual(reading({ sfu: { ...upward([16], [12]), ...downward([12], [16]) } }));
   });
 
   it('drops what goes to a denied peer, whatever was permitted and bound', async () => {
@@ -565,12 +521,19 @@ function peerPolicy(open: Open): void {
   });
 
   it('keeps its listeners and quarantined ports out of reach even where own addresses are allowed', async () => {
-    const stage = await open();
+    const at = { address: LOOPBACK, port: 0 };
+    const listen = [
+      { transport, ...at },
+      { transport: 'udp', ...at },
+    ] as const;
+    const stage = await open({ plane: { listen } });
+    const service = stage.plane.listening()[1];
+    if (service === undefined) throw new Error('the plane does not listen twice');
     const [allocation, gone] = [await stage.allocate(), await stage.allocate()];
     stage.apply({ type: 'close', allocation: gone.id, reason: 'refreshed_to_zero' });
     await stage.closed(gone.id, 'refreshed_to_zero');
     stage.permit(allocation, LOOPBACK);
-    await allocation.client.send(sendIndication(stage.listener, bindingRequest), stage.listener);
+    await allocation.client.send(sendIndication(service, bindingRequest), stage.listener);
     await allocation.client.send(sendIndication(gone.relayed, hello), stage.listener);
     await stage.drops({ peer_denied: 2 });
     expect(stage.control).toEqual([]);
@@ -594,11 +557,11 @@ function hairpin(open: Open): void {
     const [a, b] = await pair(stage);
     stage.bind(a, CHANNEL, b.relayed);
     stage.bind(b, CHANNEL + 1, a.relayed);
-    await a.client.send(channelData(CHANNEL, hello, 1), stage.listener);
+    await a.client.send(channelData(CHANNEL, hello), stage.listener);
     expect(await b.client.next()).toEqual({ bytes: channelData(CHANNEL + 1, hello), from: stage.listener });
     await stage.settled(b, 'own_relay', { clientTxPackets: 1n });
-    expect(stage.counters(a)).toEqual(reading({ own_relay: upward([16], [11]) }));
-    expect(stage.counters(b)).toEqual(reading({ own_relay: downward([11], [15]) }));
+    expect(stage.counters(a)).toEqual(reading({ own_relay: upward([16], [12]) }));
+    expect(stage.counters(b)).toEqual(reading({ own_relay: downward([12], [16]) }));
     await stage.drops({});
   });
 
@@ -610,8 +573,8 @@ function hairpin(open: Open): void {
     const { bytes } = await b.client.next();
     expect(readDataIndication(bytes)).toEqual({ peer: a.relayed, payload: hello });
     await stage.settled(b, 'own_relay', { clientTxPackets: 1n });
-    expect(stage.counters(a)).toEqual(reading({ own_relay: upward([frame.length], [11]) }));
-    expect(stage.counters(b)).toEqual(reading({ own_relay: downward([11], [bytes.length]) }));
+    expect(stage.counters(a)).toEqual(reading({ own_relay: upward([frame.length], [12]) }));
+    expect(stage.counters(b)).toEqual(reading({ own_relay: downward([12], [bytes.length]) }));
   });
 
   it('relays between a channel on one side and indications on the other', async () => {
@@ -653,7 +616,7 @@ function hairpin(open: Open): void {
     await a.client.next();
     await stage.settled(a, 'own_relay', { clientTxPackets: 1n });
     expect(stage.counters(a)).toEqual(
-      reading({ own_relay: { ...upward([frame.length], [11]), ...downward([11], [frame.length]) } }),
+      reading({ own_relay: { ...upward([frame.length], [12]), ...downward([12], [frame.length]) } }),
     );
   });
 
@@ -762,16 +725,16 @@ function limits(open: Open): void {
     await peer.next();
     await peer.send(hello, allocation.relayed);
     const counters = await stage.closed(allocation.id, 'quota');
-    expect(counters).toEqual(reading({ internet: { ...downward([11, 11], [15, 15]), ...upward([15], [11]) } }));
+    expect(counters).toEqual(reading({ internet: { ...downward([12, 12], [16, 16]), ...upward([16], [12]) } }));
     await stage.drops({ rate_limited: 1 });
   });
 
   it('ends the allocation with the byte that fills its quota', async () => {
     const stage = await open();
-    const { allocation, client, peer } = await channelScene(stage, { limits: { bytes: 15n } });
+    const { allocation, client, peer } = await channelScene(stage, { limits: { bytes: 16n } });
     await peer.send(hello, allocation.relayed);
     await client.next();
-    expect(await stage.closed(allocation.id, 'quota')).toEqual(reading({ internet: downward([11], [15]) }));
+    expect(await stage.closed(allocation.id, 'quota')).toEqual(reading({ internet: downward([12], [16]) }));
     await stage.drops({});
   });
 }
@@ -786,20 +749,20 @@ function closing(open: Open): void {
     const close: Command = { type: 'close', allocation: allocation.id, reason: 'revoked' };
     stage.apply(close, close);
     expect(stage.events.length).toBe(before);
-    expect(await stage.closed(allocation.id, 'revoked')).toEqual(reading({ internet: upward([15], [11]) }));
+    expect(await stage.closed(allocation.id, 'revoked')).toEqual(reading({ internet: upward([16], [12]) }));
     expect(stage.plane.counters(allocation.id)).toBeUndefined();
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await stage.drops({ no_allocation: 1 });
     stage.apply(close);
     stage.clock.advance(3_600_000);
     stage.plane.tick();
-    await client.send(channelData(CHANNEL, hello), stage.listener);
-    await stage.drops({ no_allocation: 1 });
     expect(stage.closings(allocation.id)).toHaveLength(1);
   });
 
   it('counts an answer that was sent together with the end of its allocation', async () => {
     const stage = await open();
     const allocation = await stage.allocate();
-    const to = { transport: 'udp', client: allocation.client.local, server: stage.listener } as const;
+    const to = stage.tuple(allocation.client);
     stage.apply(
       { type: 'close', allocation: allocation.id, reason: 'refreshed_to_zero' },
       { type: 'send', to, bytes: stun(0x0104), allocation: allocation.id },
@@ -868,7 +831,7 @@ function totals(open: Open): void {
       await peer.next();
       await peer.send(payload, allocation.relayed);
       await client.next();
-      const to = { transport: 'udp', client: client.local, server: stage.listener } as const;
+      const to = stage.tuple(client);
       stage.apply({ type: 'send', to, bytes: stun(0x0104), allocation: allocation.id });
       await client.next();
       control += 20;
@@ -899,10 +862,10 @@ function totals(open: Open): void {
   });
 }
 
-function bothFamilies(open: Open): void {
+function bothFamilies(open: Open, transport: Transport): void {
   const listen = [
-    { address: LOOPBACK, port: 0 },
-    { address: '::1', port: 0 },
+    { transport, address: LOOPBACK, port: 0 },
+    { transport, address: '::1', port: 0 },
   ];
   const relayAddress = { 4: LOOPBACK, 6: '::1' };
   const serverOf = (plane: Plane, address: string) => {
@@ -921,7 +884,7 @@ function bothFamilies(open: Open): void {
     const [, , near, far] = names;
     const stage = await open({ plane: { listen, relayAddress } });
     const server = serverOf(stage.plane, near);
-    const client = await stage.leg(near);
+    const client = await stage.client(near);
     const peer = await stage.leg(far);
     const family = far === LOOPBACK ? 4 : 6;
     const allocation = await stage.allocate({ client, family });
@@ -932,7 +895,7 @@ function bothFamilies(open: Open): void {
     await peer.send(hello, allocation.relayed);
     const { bytes } = await client.next();
     expect(readDataIndication(bytes)).toEqual({ peer: peer.local, payload: hello });
-    expect(bytes.length).toBe(indicationLength(11, family));
+    expect(bytes.length).toBe(indicationLength(12, family));
     stage.bind(allocation, CHANNEL, peer.local);
     await client.send(channelData(CHANNEL, hello), server);
     await peer.next();
@@ -940,17 +903,74 @@ function bothFamilies(open: Open): void {
     expect((await client.next()).bytes).toEqual(channelData(CHANNEL, hello));
     await stage.settled(allocation, 'internet', { peerTxPackets: 2n, clientTxPackets: 2n });
     expect(stage.counters(allocation)).toEqual(
-      reading({ internet: { ...upward([frame.length, 15], [11, 11]), ...downward([11, 11], [bytes.length, 15]) } }),
+      reading({ internet: { ...upward([frame.length, 16], [12, 12]), ...downward([12, 12], [bytes.length, 16]) } }),
     );
+  });
+}
+
+/** What holds where each frame is a datagram; test/conformance/stream-legs.ts has what holds on a stream. */
+function inDatagrams(open: Open): void {
+  const odd = Buffer.from('hello, peer');
+
+  it('drops what is neither STUN nor ChannelData, and hands none of it up', async () => {
+    const stage = await open();
+    const client = await stage.client();
+    const badCookie = Buffer.from(bindingRequest);
+    badCookie[4] = 0;
+    const garbage = [
+      empty,
+      Buffer.from([0]),
+      bindingRequest.subarray(0, 19),
+      badCookie,
+      Buffer.concat([bindingRequest, Buffer.alloc(4)]),
+      channelData(0x8000, odd),
+      channelData(0xffff, odd),
+      Buffer.alloc(1200, 0x80),
+      Buffer.alloc(1200, 0xff),
+    ];
+    for (const bytes of garbage) await client.send(bytes, stage.listener);
+    await stage.drops({ malformed: garbage.length });
+    expect(stage.control).toEqual([]);
+  });
+
+  it('accepts padding behind ChannelData and counts it as received, but relays the payload alone', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    await client.send(channelData(CHANNEL, odd, 1), stage.listener);
+    expect((await peer.next()).bytes).toEqual(odd);
+    await stage.settled(allocation, 'internet', { peerTxPackets: 1n });
+    expect(stage.counters(allocation)).toEqual(reading({ internet: upward([4 + 11 + 1], [11]) }));
+  });
+
+  it('drops ChannelData that says it is longer than it is', async () => {
+    const stage = await open();
+    const { allocation, client } = await channelScene(stage);
+    await client.send(channelData(CHANNEL, hello).subarray(0, 14), stage.listener);
+    await client.send(Buffer.from([0x40, 0x01, 0x00]), stage.listener);
+    await stage.drops({ malformed: 2 });
+    expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('drops what is too large once framed, but counts that it came', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    const other = await stage.leg();
+    const large = Buffer.alloc(65_500, 0x5a);
+    await other.send(large, allocation.relayed);
+    await stage.drops({ too_large: 1 });
+    await peer.send(large, allocation.relayed);
+    expect((await client.next()).bytes.equals(channelData(CHANNEL, large))).toBe(true);
+    await stage.settled(allocation, 'internet', { clientTxPackets: 1n });
+    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([65_500, 65_500], [65_504]) }));
   });
 
   it('keeps clients apart that differ in the listener alone', async () => {
-    const twice = [...listen.slice(0, 1), ...listen.slice(0, 1)];
-    const stage = await open({ plane: { listen: twice } });
+    const once = { transport: 'udp', address: LOOPBACK, port: 0 } as const;
+    const stage = await open({ plane: { listen: [once, once] } });
     const [first, second] = stage.plane.listening();
     if (first === undefined || second === undefined) throw new Error('the plane does not listen twice');
     const { client } = await channelScene(stage);
-    expect(stage.listener).toEqual(first);
+    expect(first).toMatchObject(stage.listener);
     await client.send(channelData(CHANNEL, hello), second);
     await stage.drops({ no_allocation: 1 });
     expect(stage.plane.totals().classes.internet.clientRxPackets).toBe(0n);

@@ -2,9 +2,14 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import type { RemoteInfo, Socket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import type { Socket as StreamSocket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import { setImmediate } from 'node:timers/promises';
 import { canonicalAddress, familyOf, parseCidr } from '../../kernel/address.ts';
-import type { Endpoint, Family } from '../../kernel/address.ts';
+import type { Endpoint, Family, FiveTuple, Transport } from '../../kernel/address.ts';
 import { ManualClock } from '../../kernel/clock.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { seededRandom } from '../../kernel/random.ts';
@@ -22,9 +27,12 @@ import type {
   Plane,
   PlaneEvent,
   PlaneOptions,
+  StreamTransport,
 } from '../../relay/planes/plane.ts';
+import { TlsIdentity } from '../../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../../relay/policy/peer-policy.ts';
 import type { PeerPolicyOptions } from '../../relay/policy/peer-policy.ts';
+import { firstFrame } from './frames.ts';
 
 export type CreatePlane = (options: PlaneOptions, deps: { clock: Clock; random: Random }) => Plane | Promise<Plane>;
 
@@ -40,14 +48,36 @@ export async function until(what: string, condition: () => boolean): Promise<voi
   }
 }
 
-/** A UDP socket that keeps what it receives: a client's or a peer's. */
-export class Leg {
+/** A client's or a peer's socket, which keeps what it receives. */
+export interface Leg {
+  readonly transport: Transport;
+  readonly local: Endpoint;
+  readonly received: { readonly bytes: Buffer; readonly from: Endpoint }[];
+  send(bytes: Buffer, to: Endpoint): Promise<void>;
+  /** The oldest datagram or frame not taken yet. */
+  next(): Promise<{ bytes: Buffer; from: Endpoint }>;
+  close(): Promise<void>;
+}
+
+abstract class Receiver {
   readonly received: { readonly bytes: Buffer; readonly from: Endpoint }[] = [];
+
+  async next(): Promise<{ bytes: Buffer; from: Endpoint }> {
+    await until('something arrives', () => this.received.length > 0);
+    const first = this.received.shift();
+    if (first === undefined) throw new Error('unreachable');
+    return first;
+  }
+}
+
+class UdpLeg extends Receiver implements Leg {
+  readonly transport = 'udp';
   readonly local: Endpoint;
   readonly #socket: Socket;
   #closed = false;
 
   private constructor(socket: Socket) {
+    super();
     this.#socket = socket;
     const { address, port } = socket.address();
     this.local = { address: canonicalAddress(address) ?? address, port };
@@ -56,11 +86,11 @@ export class Leg {
     });
   }
 
-  static open(address: string): Promise<Leg> {
+  static open(address: string): Promise<UdpLeg> {
     const socket = createSocket({ type: familyOf(address) === 4 ? 'udp4' : 'udp6' });
     return new Promise((resolve, reject) => {
       socket.once('error', reject);
-      socket.bind(0, address, () => resolve(new Leg(socket)));
+      socket.bind(0, address, () => resolve(new UdpLeg(socket)));
     });
   }
 
@@ -70,19 +100,68 @@ export class Leg {
     });
   }
 
-  /** The oldest datagram not taken yet. */
-  async next(): Promise<{ bytes: Buffer; from: Endpoint }> {
-    await until('a datagram arrives', () => this.received.length > 0);
-    const first = this.received.shift();
-    if (first === undefined) throw new Error('unreachable');
-    return first;
-  }
-
   close(): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#closed = true;
     return new Promise((resolve) => {
       this.#socket.close(() => resolve());
+    });
+  }
+}
+
+/** A client over TCP or TLS, connected to one listener; it cuts what comes into frames. */
+export class StreamLeg extends Receiver implements Leg {
+  readonly transport: StreamTransport;
+  readonly local: Endpoint;
+  readonly server: Endpoint;
+  readonly socket: StreamSocket;
+  /** Whether nothing more will come. */
+  closed = false;
+  #bytes = Buffer.alloc(0);
+
+  private constructor(transport: StreamTransport, socket: StreamSocket, server: Endpoint) {
+    super();
+    this.transport = transport;
+    this.socket = socket;
+    this.server = server;
+    this.local = { address: canonicalAddress(socket.localAddress ?? '') ?? '', port: socket.localPort ?? 0 };
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => {
+      this.#bytes = Buffer.concat([this.#bytes, chunk]);
+      for (let frame = firstFrame(this.#bytes); frame !== undefined; frame = firstFrame(this.#bytes)) {
+        this.received.push({ bytes: frame, from: server });
+        this.#bytes = this.#bytes.subarray(frame.length);
+      }
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.closed = true;
+    });
+  }
+
+  static open(transport: StreamTransport, server: Endpoint, tls: ConnectionOptions = {}): Promise<StreamLeg> {
+    const to = { host: server.address, port: server.port };
+    return new Promise((resolve, reject) => {
+      const opened = () => resolve(new StreamLeg(transport, socket, server));
+      const socket: StreamSocket =
+        transport === 'tcp'
+          ? connect(to, opened)
+          : connectTls({ ...to, rejectUnauthorized: false, ALPNProtocols: ['stun.turn'], ...tls }, opened);
+      socket.once('error', reject);
+    });
+  }
+
+  send(bytes: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.socket.write(bytes, (error) => (error === undefined || error === null ? resolve() : reject(error)));
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.closed) resolve();
+      this.socket.once('close', resolve);
+      this.socket.destroy();
     });
   }
 }
@@ -99,10 +178,14 @@ export interface AllocateOptions {
   readonly lifetime?: number;
   readonly family?: Family;
   readonly client?: Leg;
+  /** The listener that the client uses; the first of its family when absent. */
+  readonly server?: Endpoint;
   readonly port?: number;
 }
 
 export interface StageOptions {
+  /** What clients come over. */
+  readonly transport?: Transport;
   readonly policy?: Partial<PeerPolicyOptions>;
   readonly plane?: Partial<PlaneOptions>;
 }
@@ -119,7 +202,14 @@ export function cidr(text: string): NonNullable<ReturnType<typeof parseCidr>> {
 /** Where loopback peers may be reached, as `--allow-peer` would have it. */
 export const allowLoopback = [cidr('127.0.0.0/8'), cidr('::1/128')];
 
+/** One of two self-signed certificates for localhost, 127.0.0.1 and ::1. */
+export function certificate(name: 'first' | 'second'): { certificate: Buffer; key: Buffer } {
+  const read = (kind: string) => readFileSync(new URL(`../vectors/tls/${name}.${kind}.pem`, import.meta.url));
+  return { certificate: read('certificate'), key: read('key') };
+}
+
 export class Stage {
+  readonly transport: Transport;
   readonly clock: ManualClock;
   readonly events: PlaneEvent[] = [];
   /** Copies of what went up as control: the plane's bytes are valid only during the event. */
@@ -128,15 +218,20 @@ export class Stage {
   readonly #legs: Leg[] = [];
   readonly #random = seededRandom('stage');
 
-  private constructor(plane: Plane, clock: ManualClock) {
+  private constructor(plane: Plane, clock: ManualClock, transport: Transport) {
     this.plane = plane;
+    this.transport = transport;
     this.clock = clock;
   }
 
-  static async open(create: CreatePlane, { policy = {}, plane = {} }: StageOptions = {}): Promise<Stage> {
+  static async open(
+    create: CreatePlane,
+    { policy = {}, plane = {}, transport = 'udp' }: StageOptions = {},
+  ): Promise<Stage> {
     const clock = new ManualClock(Date.UTC(2026, 10, 20));
     const options: PlaneOptions = {
-      listen: [{ address: LOOPBACK, port: 0 }],
+      listen: [{ transport, address: LOOPBACK, port: 0 }],
+      ...(transport === 'tls' ? { tls: new TlsIdentity(certificate('first')) } : {}),
       relayAddress: { 4: LOOPBACK },
       policy: createPeerPolicy({
         ownAddresses: [LOOPBACK, '::1'],
@@ -149,7 +244,7 @@ export class Stage {
       socketBufferBytes: 1 << 20,
       ...plane,
     };
-    const stage = new Stage(await create(options, { clock, random: seededRandom('plane') }), clock);
+    const stage = new Stage(await create(options, { clock, random: seededRandom('plane') }), clock, transport);
     await stage.plane.start((event) => {
       if (event.type === 'control') stage.control.push({ bytes: Buffer.from(event.bytes), event });
       else stage.events.push(event);
@@ -161,22 +256,54 @@ export class Stage {
   get listener(): Endpoint {
     const [first] = this.plane.listening();
     if (first === undefined) throw new Error('the plane does not listen');
-    return first;
+    return { address: first.address, port: first.port };
   }
 
   get now(): number {
     return this.clock.monotonic();
   }
 
+  /** A UDP socket: a peer, or a client of a stage whose clients come over UDP. */
   async leg(address = LOOPBACK): Promise<Leg> {
-    const leg = await Leg.open(address);
+    const leg = await UdpLeg.open(address);
     this.#legs.push(leg);
     return leg;
   }
 
+  /** A client in the family of that address; over TCP and TLS it is connected, and the plane knows. */
+  async client(address = LOOPBACK): Promise<Leg> {
+    return this.transport === 'udp' ? this.leg(address) : this.connect(address);
+  }
+
+  async connect(address = LOOPBACK, tls?: ConnectionOptions): Promise<StreamLeg> {
+    const { transport } = this;
+    if (transport === 'udp') throw new Error('the clients of this stage do not connect');
+    const accepted = () => {
+      const { open, ended } = this.plane.connections();
+      return open[transport] + Object.values(ended[transport]).reduce((sum, count) => sum + count, 0);
+    };
+    const before = accepted();
+    const leg = await StreamLeg.open(transport, this.#serverIn(familyOf(address)), tls);
+    this.#legs.push(leg);
+    await until('the connection is accepted', () => accepted() > before);
+    return leg;
+  }
+
+  /** The client's five-tuple. */
+  tuple(client: Leg): FiveTuple {
+    const server = client instanceof StreamLeg ? client.server : this.#serverIn(familyOf(client.local.address));
+    return { transport: client.transport, client: client.local, server };
+  }
+
+  #serverIn(family: Family): Endpoint {
+    const server = this.plane.listening().find(({ address }) => familyOf(address) === family);
+    if (server === undefined) throw new Error('the plane does not listen in that family');
+    return { address: server.address, port: server.port };
+  }
+
   /** A port that was free a moment ago. */
   async freePort(address = LOOPBACK): Promise<number> {
-    const leg = await Leg.open(address);
+    const leg = await UdpLeg.open(address);
     await leg.close();
     return leg.local.port;
   }
@@ -188,15 +315,13 @@ export class Stage {
   /** Sends `open` and returns the plane's answer. */
   async open(options: AllocateOptions = {}): Promise<{ id: AllocationId; client: Leg; answer: PlaneEvent }> {
     const { app = 'app', limits = {}, lifetime = 600_000, family = 4 } = options;
-    const client = options.client ?? (await this.leg());
+    const client = options.client ?? (await this.client());
     const port = options.port ?? (await this.freePort(family === 4 ? LOOPBACK : '::1'));
     const id = uuidV7(this.clock, this.#random);
-    const server = this.plane.listening().find(({ address }) => familyOf(address) === familyOf(client.local.address));
-    if (server === undefined) throw new Error('the plane does not listen in that family');
     this.apply({
       type: 'open',
       allocation: id,
-      client: { transport: 'udp', client: client.local, server },
+      client: { ...this.tuple(client), ...(options.server === undefined ? {} : { server: options.server }) },
       family,
       port,
       deadline: this.now + lifetime,

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { UsageRecord } from '../../relay/contract.ts';
 import { relayRoutes } from '../../relay/node.ts';
 import { peerClasses } from '../../relay/planes/plane.ts';
-import type { PlaneTotals } from '../../relay/planes/plane.ts';
+import type { Listener, PlaneTotals } from '../../relay/planes/plane.ts';
 import { totalsOf } from '../../relay/usage/reading.ts';
 import { requirePart } from '../system-parts.ts';
 import { relayBench, RelayedClient, Wire } from './relay-bench.ts';
@@ -19,8 +19,8 @@ afterEach(async () => {
   for (const close of open.splice(0).toReversed()) await close();
 });
 
-async function bench(directory?: string, collector?: { away: boolean }): Promise<RelayBench> {
-  const made = await relayBench(directory, collector);
+async function bench(directory?: string, collector?: { away: boolean }, listen?: Listener): Promise<RelayBench> {
+  const made = await relayBench(directory, collector, listen);
   open.push(() => made.close());
   return made;
 }
@@ -259,7 +259,7 @@ describe('a relay node', () => {
     expect(ready.json()).toMatchObject({
       ready: true,
       checks: {
-        listeners: { ok: true, detail: `127.0.0.1 port ${relay.server.port}` },
+        listeners: { ok: true, detail: `127.0.0.1 port ${relay.server.port} (UDP)` },
         spool: { ok: true },
         uplink: { ok: true, detail: '0 records pending, last delivered never' },
       },
@@ -283,17 +283,35 @@ describe('a relay node', () => {
 
 const coturn = requirePart('coturn');
 coturn.describe("a relay node and coturn's own client", () => {
-  it('carries its packets without a loss, and every byte of it is in the usage records', async () => {
-    const relay = await bench();
-    const { username, credential } = relay.issue();
-    // Through Send indications: this client still takes channel numbers that RFC 8656 has reserved (0x5000 and up).
-    const options = `-p ${relay.server.port} -s -y -c -m 2 -n 25 -l 300 -z 10 127.0.0.1`.split(' ');
-    const program = coturn.path('turnutils_uclient');
-    const { stdout } = await promisify(execFile)(program, ['-u', username, '-w', credential, ...options]);
-    expect(stdout).toMatch(/Total lost packets 0 /);
-    await relay.node.stop();
-    const { dropped: _dropped, ...totals } = relay.plane.totals();
-    expect(totals.classes.own_relay.clientRxPackets).toBe(50n);
-    expect(sumOf(relay.acknowledged)).toEqual(totals);
-  }, 60_000);
+  // Through Send indications: this client still takes channel numbers that RFC 8656 has reserved (0x5000 and up).
+  const packets = '-s -y -c -m 2 -n 25 -l 300 -z 10'.split(' ');
+  it.each([
+    ['UDP', { transport: 'udp', address: '127.0.0.1' }, []],
+    ['UDP and IPv6', { transport: 'udp', address: '::1' }, ['-x']],
+    ['TCP', { transport: 'tcp', address: '127.0.0.1' }, ['-t']],
+    ['TCP and IPv6', { transport: 'tcp', address: '::1' }, ['-t', '-x']],
+    ['TLS', { transport: 'tls', address: '127.0.0.1' }, ['-t', '-S']],
+  ] as const)(
+    'carries its packets over %s without a loss, every byte in the usage records',
+    async (_over, at, flags) => {
+      const relay = await bench(undefined, undefined, { ...at, port: 0 });
+      const { username, credential } = relay.issue();
+      const program = coturn.path('turnutils_uclient');
+      const who = ['-u', username, '-w', credential, '-p', `${relay.server.port}`];
+      const { stdout } = await promisify(execFile)(program, [...who, ...packets, ...flags, at.address]);
+      expect(stdout).toContain('tot_send_msgs=50');
+      // Over TLS it takes each record for one message (one SSL_read, one look), and misses the second where there are two.
+      if (at.transport !== 'tls') expect(stdout).toMatch(/Total lost packets 0 /);
+      await relay.node.stop();
+      const { dropped, ...totals } = relay.plane.totals();
+      expect(totals.classes.own_relay).toMatchObject({ clientRxPackets: 50n, clientTxPackets: 50n });
+      expect(Object.values(dropped).every((count) => count === 0n)).toBe(true);
+      expect(sumOf(relay.acknowledged)).toEqual(totals);
+      const family = at.address === '::1' ? 6 : 4;
+      for (const record of relay.acknowledged) {
+        expect(record).toMatchObject({ transport: at.transport, client_family: family, relay_family: family });
+      }
+    },
+    60_000,
+  );
 });

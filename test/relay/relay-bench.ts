@@ -22,8 +22,10 @@ import { issueIceServers } from '../../relay/credentials/ice-servers.ts';
 import { createRelayNode } from '../../relay/node.ts';
 import type { RelayNode } from '../../relay/node.ts';
 import { createDgramPlane } from '../../relay/planes/dgram/dgram-plane.ts';
-import type { Plane } from '../../relay/planes/plane.ts';
+import type { Listener, Plane } from '../../relay/planes/plane.ts';
+import { TlsIdentity } from '../../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../../relay/policy/peer-policy.ts';
+import { certificate } from '../conformance/stage.ts';
 import { readAnswer, TurnClient } from './turn-client.ts';
 import type { Answer } from './turn-client.ts';
 
@@ -56,6 +58,7 @@ const authority = createAuthority(
 export async function relayBench(
   directory = mkdtempSync(join(tmpdir(), 'turnpike-node-')),
   collector = { away: false },
+  listen: Listener = { transport: 'udp', address: '127.0.0.1', port: 0 },
 ): Promise<RelayBench> {
   const acknowledged: UsageRecord[] = [];
   const control = new FakeControl();
@@ -73,15 +76,16 @@ export async function relayBench(
   await once(intake.listen(0, '127.0.0.1'), 'listening');
   intake.unref();
   const policy = createPeerPolicy({
-    ownAddresses: ['127.0.0.1'],
+    ownAddresses: ['127.0.0.1', '::1'],
     allow: [parseCidr('127.0.0.0/8') ?? never('a range')],
     sfuRanges: [],
     hairpin: 'app',
   });
   const plane = createDgramPlane(
     {
-      listen: [{ address: '127.0.0.1', port: 0 }],
-      relayAddress: { 4: '127.0.0.1' },
+      listen: [listen],
+      tls: new TlsIdentity(certificate('first')),
+      relayAddress: { 4: '127.0.0.1', 6: '::1' },
       policy,
       portQuarantine: 1_000,
       socketBufferBytes: 1 << 20,
@@ -98,7 +102,7 @@ export async function relayBench(
       policy,
       // Outside the range from which the system gives peers their ports: one of them in quarantine would be denied.
       relayPorts: { first: 61_000, last: 65_535 },
-      families: [4],
+      families: [4, 6],
     },
     directory,
     collector: { url: `http://127.0.0.1:${(intake.address() as AddressInfo).port}`, token: 'relay token' },

@@ -4,10 +4,6 @@
  * statement says are held against each other.
  */
 import { execFile } from 'node:child_process';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -21,6 +17,7 @@ import { silentLog } from '../../kernel/log.ts';
 import { monthOf } from '../../kernel/period.ts';
 import { requirePart } from '../system-parts.ts';
 import { launchChromium } from './chromium.ts';
+import { foreignSite } from './foreign-site.ts';
 import { acknowledgedReports, complaintsOf, keepPeerConnections, peerFigures } from './relayed-call.ts';
 import type { AcknowledgedReport, PeerFigures } from './relayed-call.ts';
 import { mainProgram, removeDirectory, startService, until } from './service.ts';
@@ -42,39 +39,6 @@ async function planeEgress(metricsUrl: string): Promise<bigint> {
   return [...text.matchAll(/^turnpike_relay_bytes_total\{direction="(?:client_tx|client_control_tx)"[^}]*\} (\d+)$/gm)]
     .map((match) => BigInt(match[1] ?? 0))
     .reduce((total, bytes) => total + bytes, 0n);
-}
-
-/** A page of somebody else's: one call through the relay, observed with two lines of the SDK. */
-function foreignPage(service: string, session: string): string {
-  return `<!doctype html><title>Another site</title><canvas width="320" height="240"></canvas>
-<script src="${service}/turnpike.js"></script>
-<script>
-  const session = ${session};
-  async function start() {
-    const context = document.querySelector('canvas').getContext('2d');
-    setInterval(() => { context.fillStyle = 'hsl(' + (performance.now() / 10) % 360 + ' 80% 50%)'; context.fillRect(0, 0, 320, 240); }, 33);
-    const audio = new AudioContext(), tone = audio.createOscillator(), out = audio.createMediaStreamDestination();
-    tone.connect(out); tone.start();
-    const stream = new MediaStream([...document.querySelector('canvas').captureStream(30).getTracks(), ...out.stream.getTracks()]);
-    const peers = session.peers.map(({ iceServers, reporting }) => {
-      const pc = new RTCPeerConnection({ iceServers, iceTransportPolicy: 'relay' });
-      turnpike.observe(pc, reporting);
-      const player = document.body.appendChild(document.createElement('video'));
-      player.autoplay = true;
-      pc.ontrack = ({ streams }) => { player.srcObject = streams[0]; };
-      return pc;
-    });
-    const [a, b] = peers;
-    a.onicecandidate = ({ candidate }) => b.addIceCandidate(candidate);
-    b.onicecandidate = ({ candidate }) => a.addIceCandidate(candidate);
-    for (const track of stream.getTracks()) for (const pc of peers) pc.addTrack(track, stream);
-    await a.setLocalDescription();
-    await b.setRemoteDescription(a.localDescription);
-    await b.setLocalDescription();
-    await a.setRemoteDescription(b.localDescription);
-    globalThis.hangUp = () => peers.forEach((pc) => pc.close());
-  }
-</script>`;
 }
 
 chromium.describe('a call through the relay', () => {
@@ -212,14 +176,11 @@ chromium.describe('a call through the relay', () => {
         body: JSON.stringify({ ttl: 600, call: 'foreign', participant, customIdentifier: 'customer-42' }),
       });
     const session = JSON.stringify({ peers: [await credential('ann'), await credential('bob')] });
-    const site: Server = createServer((_request, response) => {
-      response.writeHead(200, { 'content-type': 'text/html' }).end(foreignPage(service.url, session));
-    }).listen(0, '127.0.0.1');
-    await once(site, 'listening');
+    const site = await foreignSite(service.url, session);
     const page = await browser.newPage();
     await keepPeerConnections(page);
     const acknowledged = acknowledgedReports(page);
-    await page.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}/`);
+    await page.goto(site.url);
     await page.evaluate('start()');
     await expectMedia(page);
     await until(() => acknowledged.filter(({ samples }) => samples > 2).length >= 2, 'both connections to report');

@@ -8,7 +8,7 @@ export const chromiumPath = process.env['TURNPIKE_TEST_CHROMIUM'] ?? '/usr/bin/c
 export const hasChromium = existsSync(chromiumPath) || process.env['CI'] === 'true';
 export const chromiumMissing = 'needs Chromium: apt-get install chromium';
 
-export function launchChromium(): Promise<Browser> {
+export function launchChromium(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath,
     headless: true,
@@ -24,6 +24,7 @@ export function launchChromium(): Promise<Browser> {
       '--use-fake-ui-for-media-stream',
       '--allow-loopback-in-peer-connection',
       '--autoplay-policy=no-user-gesture-required',
+      ...more,
     ],
   });
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freeTcpPort, freeUdpPort } from '../../cli/free-port.ts';
+import { freeTcpPort, freeTurnPort } from '../../cli/free-port.ts';
 
 export const mainProgram = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -43,7 +43,7 @@ export async function temporaryDirectory(): Promise<string> {
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
   const data = options.data ?? (await temporaryDirectory());
   const port = options.port ?? (await freeTcpPort('127.0.0.1'));
-  const turnPort = options.turnPort ?? (await freeUdpPort('127.0.0.1'));
+  const turnPort = options.turnPort ?? (await freeTurnPort(['127.0.0.1']));
   const metricsPort = await freeTcpPort('127.0.0.1');
   const ports = ['--port', `${port}`, '--turn-port', `${turnPort}`, '--metrics-port', `${metricsPort}`];
   const args = ['up', '--data', data, ...ports];

@@ -4,6 +4,7 @@
  */
 import { parseAddress } from '../../../kernel/address.ts';
 import type { Endpoint, Family, FiveTuple } from '../../../kernel/address.ts';
+import type { ClientLeg } from '../client-leg.ts';
 import type { AllocationId, CloseReason } from '../plane.ts';
 import type { Allowance } from './allowance.ts';
 import type { ClassIndex, Row } from './counters.ts';
@@ -40,8 +41,8 @@ export interface AllocationParts {
   readonly id: AllocationId;
   readonly app: string;
   readonly client: FiveTuple;
-  /** The listener that the client's datagrams come from and go to. */
-  readonly listener: DatagramSocket;
+  /** Where the client's frames come from and go to. */
+  readonly leg: ClientLeg;
   readonly relay: DatagramSocket;
   /** The relayed transport address as the world sees it. */
   readonly relayed: Endpoint;
@@ -53,7 +54,7 @@ export class Allocation {
   readonly id: AllocationId;
   readonly app: string;
   readonly client: FiveTuple;
-  readonly listener: DatagramSocket;
+  readonly leg: ClientLeg;
   readonly relay: DatagramSocket;
   readonly relayed: Endpoint;
   readonly family: Family;
@@ -73,7 +74,7 @@ export class Allocation {
     this.id = parts.id;
     this.app = parts.app;
     this.client = parts.client;
-    this.listener = parts.listener;
+    this.leg = parts.leg;
     this.relay = parts.relay;
     this.relayed = parts.relayed;
     this.family = parts.relay.family;

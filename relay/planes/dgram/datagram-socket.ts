@@ -2,6 +2,10 @@
 import type { RemoteInfo, Socket, SocketOptions } from 'node:dgram';
 import { canonicalAddress, familyOf } from '../../../kernel/address.ts';
 import type { Endpoint, Family } from '../../../kernel/address.ts';
+import type { ClientLeg, Sent } from '../client-leg.ts';
+
+/** The largest UDP payload: 65,535 less the UDP header, and for IPv4 less the IP header. */
+const LARGEST_DATAGRAM = { 4: 65_507, 6: 65_527 } as const;
 
 /** `dgram.createSocket`, or what a test puts in its place. */
 export type CreateSocket = (options: SocketOptions) => Socket;
@@ -13,9 +17,6 @@ export interface SocketHandlers {
   readonly closed: () => void;
 }
 
-/** Called once for each send: with the error, or null and the bytes that the kernel took. */
-export type Sent = (error: Error | null, bytes: number) => void;
-
 const ignore = () => undefined;
 export const ignoreAll: SocketHandlers = { message: ignore, error: ignore, closed: ignore };
 
@@ -26,36 +27,55 @@ export interface SocketLimits {
   readonly maxPending: number;
 }
 
-export class DatagramSocket {
+/** A listener that all of its clients share, or the relay socket of an allocation. */
+export class DatagramSocket implements ClientLeg {
+  readonly transport = 'udp';
+  readonly waitsBriefly = true;
+  readonly padsFrames = false;
+  readonly largestFrame: number;
   readonly local: Endpoint;
   readonly family: Family;
   /** What the kernel granted of the buffers asked for, in bytes as it reports them. */
   readonly buffers: { readonly receive: number; readonly send: number };
-  /** Sends handed over and not yet called back, and how many of them are too many. */
-  pending = 0;
-  readonly maxPending: number;
   handlers: SocketHandlers = ignoreAll;
+  /** Sends handed over and not yet called back, and how many of them are too many. */
+  #pending = 0;
+  readonly #maxPending: number;
   readonly #socket: Socket;
 
   constructor(socket: Socket, options: SocketLimits) {
     this.#socket = socket;
-    this.maxPending = options.maxPending;
+    this.#maxPending = options.maxPending;
     const { address, port } = socket.address();
     this.local = { address: canonicalAddress(address) ?? address, port };
     this.family = familyOf(address);
+    this.largestFrame = LARGEST_DATAGRAM[this.family];
     this.buffers = raiseBuffers(socket, options.bufferBytes);
     socket.on('message', (bytes, source) => this.handlers.message(bytes, source));
     socket.on('error', (error) => this.handlers.error(error));
     socket.once('close', () => this.handlers.closed());
   }
 
-  /** `bytes` must stay untouched until `sent` is called, which never happens before this returns. */
+  /** A socket outlives its clients: nothing is kept for one. */
+  begin(): void {}
+  end(): void {}
+
+  isFull(): boolean {
+    return this.#pending >= this.#maxPending;
+  }
+
   send(bytes: Buffer, address: string, port: number, sent: Sent): void {
+    this.#pending += 1;
     try {
       this.#socket.send(bytes, port, address, sent);
     } catch (error) {
-      process.nextTick(sent, error, 0);
+      process.nextTick(sent, error);
     }
+  }
+
+  settled(_bytes: number, error: Error | null | undefined): Error | null {
+    this.#pending -= 1;
+    return error ?? null;
   }
 
   /** Sends not yet called back are, with an error. */

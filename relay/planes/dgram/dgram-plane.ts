@@ -1,22 +1,28 @@
 /**
- * The plane in pure Node: one UDP socket for each listener and one for each allocation. It works wherever Node does; each packet
- * costs one `recvmsg`, one `sendmsg` and a walk through JavaScript.
+ * The plane in pure Node: one UDP socket for each UDP listener and one for each allocation, a socket for each client that
+ * comes over TCP or TLS. It works wherever Node does; each packet costs one `recvmsg`, one `sendmsg` and a walk through
+ * JavaScript. Whatever a client comes over, its allocation stands in the same table and counts in the same counters.
  */
 import { createSocket } from 'node:dgram';
 import type { Endpoint, FiveTuple } from '../../../kernel/address.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import { TurnpikeError } from '../../../kernel/errors.ts';
 import type { Random } from '../../../kernel/random.ts';
+import type { ClientLeg } from '../client-leg.ts';
 import type {
   AllocationId,
   CloseReason,
   Command,
+  ConnectionCounts,
   Counters,
+  Listener,
   Plane,
   PlaneEvent,
   PlaneOptions,
   PlaneTotals,
 } from '../plane.ts';
+import { StreamLegs } from '../stream/stream-legs.ts';
+import { streamDefaults } from '../stream/stream-limits.ts';
 import { Allocation } from './allocation.ts';
 import { Allowance } from './allowance.ts';
 import { CounterSlab } from './counters.ts';
@@ -42,7 +48,7 @@ export interface DgramPlaneDeps {
 const MAX_PENDING = { listener: 4096, relay: 256 } as const;
 
 export interface DgramPlane extends Plane {
-  /** The listeners' socket buffers as the kernel granted them, in bytes; less than asked for where it has a lower limit. */
+  /** The UDP listeners' socket buffers as the kernel granted them, in bytes; less than asked for where it has a lower limit. */
   socketBuffers(): readonly { readonly listener: Endpoint; readonly receive: number; readonly send: number }[];
 }
 
@@ -66,8 +72,10 @@ class NodeDgramPlane implements DgramPlane {
   readonly #table: ForwardingTable;
   readonly #outbox: Outbox;
   readonly #forwarder: Forwarder;
-  #listeners: readonly DatagramSocket[] = [];
-  #listenerPorts: ReadonlySet<number> = new Set();
+  readonly #streams: StreamLegs;
+  #sockets: readonly DatagramSocket[] = [];
+  #socketPorts: ReadonlySet<number> = new Set();
+  #listening: readonly Listener[] = [];
   #onEvent: (event: PlaneEvent) => void = () => undefined;
   #onEmpty: () => void = () => undefined;
   #closing: Promise<void> | undefined;
@@ -81,7 +89,7 @@ class NodeDgramPlane implements DgramPlane {
     this.#table = new ForwardingTable(options.policy, {
       addresses: ownAddresses(options),
       isService: (port) =>
-        this.#listenerPorts.has(port) || this.#quarantine.holds(4, port) || this.#quarantine.holds(6, port),
+        this.#socketPorts.has(port) || this.#quarantine.holds(4, port) || this.#quarantine.holds(6, port),
     });
     const emit = (event: PlaneEvent) => this.#onEvent(event);
     const end = (allocation: Allocation, reason: CloseReason) => this.#end(allocation, reason);
@@ -93,30 +101,37 @@ class NodeDgramPlane implements DgramPlane {
       outbox: this.#outbox,
       transactionIds: new TransactionIds(deps.random),
     });
+    this.#streams = new StreamLegs({
+      clock: deps.clock,
+      wheel: this.#wheel,
+      limits: { ...streamDefaults, ...options.streams },
+      tls: options.tls,
+      onFrame: (connection, frame) => {
+        const { address, port } = connection.fiveTuple.client;
+        this.#forwarder.fromClient(connection, frame, address, port);
+      },
+      onGone: (connection) => {
+        const { address, port } = connection.fiveTuple.client;
+        const allocation = this.#table.client(connection, address, port);
+        if (allocation !== undefined) this.#end(allocation, 'disconnected');
+      },
+    });
   }
 
-  // eslint-disable-next-line typescript/require-await -- binding a UDP socket is synchronous; a rejection still belongs in the promise
   async start(onEvent: (event: PlaneEvent) => void): Promise<void> {
     this.#onEvent = onEvent;
-    const listeners: DatagramSocket[] = [];
-    for (const endpoint of this.#options.listen) {
-      const limits = { bufferBytes: this.#options.socketBufferBytes, maxPending: MAX_PENDING.listener };
-      const listener = bindSocket(this.#createSocket, endpoint, limits);
-      if (listener instanceof Error) {
-        for (const open of listeners) open.close();
-        const place = `${endpoint.address} port ${endpoint.port} (UDP)`;
-        throw new TurnpikeError('TP_RELAY_START', `Cannot listen on ${place}: ${listener.message}`, {
-          cause: listener,
-        });
+    const listening: Listener[] = [];
+    for (const at of this.#options.listen) {
+      try {
+        listening.push(at.transport === 'udp' ? this.#bind(at) : await this.#streams.listen(at.transport, at));
+      } catch (error) {
+        await this.#stopListening();
+        const place = `${at.address} port ${at.port} (${at.transport.toUpperCase()})`;
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new TurnpikeError('TP_RELAY_START', `Cannot listen on ${place}: ${reason}`, { cause: error });
       }
-      listener.handlers = {
-        ...ignoreAll,
-        message: (bytes, source) => this.#forwarder.fromClient(listener, bytes, source),
-      };
-      listeners.push(listener);
     }
-    this.#listeners = listeners;
-    this.#listenerPorts = new Set(listeners.map(({ local }) => local.port));
+    this.#listening = listening;
   }
 
   apply(command: Command): void {
@@ -153,12 +168,16 @@ class NodeDgramPlane implements DgramPlane {
     return { ...this.#counters.totals(), dropped: this.#drops.read() };
   }
 
-  listening(): readonly Endpoint[] {
-    return this.#listeners.map((listener) => listener.local);
+  connections(): ConnectionCounts {
+    return this.#streams.counts();
+  }
+
+  listening(): readonly Listener[] {
+    return this.#listening;
   }
 
   socketBuffers(): readonly { listener: Endpoint; receive: number; send: number }[] {
-    return this.#listeners.map((listener) => ({ listener: listener.local, ...listener.buffers }));
+    return this.#sockets.map((socket) => ({ listener: socket.local, ...socket.buffers }));
   }
 
   close(): Promise<void> {
@@ -168,14 +187,34 @@ class NodeDgramPlane implements DgramPlane {
 
   async #shutDown(): Promise<void> {
     for (const allocation of this.#table.all()) this.#end(allocation, 'shutdown');
-    if (this.#table.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onEmpty = resolve;
-      });
-    }
-    const listeners = this.#listeners;
-    this.#listeners = [];
-    await Promise.all(listeners.map(closed));
+    const ended = new Promise<void>((resolve) => {
+      if (this.#table.size === 0) resolve();
+      else this.#onEmpty = resolve;
+    });
+    // A client that does not read would keep its allocation's last bytes waiting for ever.
+    await this.#streams.close();
+    await ended;
+    await this.#stopListening();
+  }
+
+  async #stopListening(): Promise<void> {
+    const sockets = this.#sockets;
+    this.#sockets = [];
+    this.#listening = [];
+    await Promise.all([this.#streams.close(), ...sockets.map(closed)]);
+  }
+
+  #bind(at: Listener): Listener {
+    const limits = { bufferBytes: this.#options.socketBufferBytes, maxPending: MAX_PENDING.listener };
+    const socket = bindSocket(this.#createSocket, at, limits);
+    if (socket instanceof Error) throw socket;
+    socket.handlers = {
+      ...ignoreAll,
+      message: (bytes, source) => this.#forwarder.fromListener(socket, bytes, source),
+    };
+    this.#sockets = [...this.#sockets, socket];
+    this.#socketPorts = new Set(this.#sockets.map(({ local }) => local.port));
+    return { transport: 'udp', ...socket.local };
   }
 
   #open(command: Command & { type: 'open' }): void {
@@ -199,10 +238,10 @@ class NodeDgramPlane implements DgramPlane {
   }: Command & { type: 'open' }): Endpoint | undefined {
     const now = this.#clock.monotonic();
     const local = this.#options.relayAddress[family];
-    const listener = this.#listenerOf(client);
-    if (local === undefined || listener === undefined || port === 0) return undefined;
+    const leg = this.#legOf(client);
+    if (local === undefined || leg === undefined || port === 0) return undefined;
     if (this.#table.get(id) !== undefined || this.#quarantine.holds(family, port)) return undefined;
-    if (this.#table.client(listener, client.client.address, client.client.port) !== undefined) return undefined;
+    if (this.#table.client(leg, client.client.address, client.client.port) !== undefined) return undefined;
     const relay = bindSocket(
       this.#createSocket,
       { address: local, port },
@@ -213,7 +252,7 @@ class NodeDgramPlane implements DgramPlane {
     const row = this.#counters.acquire();
     const allowance = Allowance.of(limits, now);
     const allocation = new Allocation(
-      { id, app, client, listener, relay, relayed, row, allowance },
+      { id, app, client, leg, relay, relayed, row, allowance },
       this.#wheel,
       (expired) => this.#end(expired, 'expired'),
     );
@@ -229,13 +268,14 @@ class NodeDgramPlane implements DgramPlane {
       },
     };
     this.#table.add(allocation);
+    leg.begin();
     return relayed;
   }
 
   #answer(to: FiveTuple, bytes: Uint8Array, id: AllocationId | undefined): void {
-    const listener = this.#listenerOf(to);
-    if (listener === undefined) return this.#drops.count('send_failed');
-    const slot = this.#outbox.take(listener);
+    const leg = this.#legOf(to);
+    if (leg === undefined) return this.#drops.count('send_failed');
+    const slot = this.#outbox.take(leg, 'answer');
     if (slot === undefined) return undefined;
     const copy = slot.room(bytes.length);
     copy.set(bytes);
@@ -251,6 +291,7 @@ class NodeDgramPlane implements DgramPlane {
     allocation.clear();
     this.#quarantine.add(allocation.family, allocation.relay.local.port);
     allocation.relay.close();
+    allocation.leg.end();
   }
 
   #finish(allocation: Allocation): void {
@@ -262,9 +303,10 @@ class NodeDgramPlane implements DgramPlane {
     if (this.#table.size === 0) this.#onEmpty();
   }
 
-  #listenerOf({ transport, server }: FiveTuple): DatagramSocket | undefined {
-    if (transport !== 'udp') return undefined;
-    return this.#listeners.find(({ local }) => local.port === server.port && local.address === server.address);
+  #legOf(fiveTuple: FiveTuple): ClientLeg | undefined {
+    const { transport, server } = fiveTuple;
+    if (transport !== 'udp') return this.#streams.find(fiveTuple);
+    return this.#sockets.find(({ local }) => local.port === server.port && local.address === server.address);
   }
 }
 

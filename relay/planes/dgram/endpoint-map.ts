@@ -2,6 +2,10 @@
 export class EndpointMap<V> {
   readonly #byAddress = new Map<string, Map<number, V>>();
 
+  get isEmpty(): boolean {
+    return this.#byAddress.size === 0;
+  }
+
   get(address: string, port: number): V | undefined {
     return this.#byAddress.get(address)?.get(port);
   }

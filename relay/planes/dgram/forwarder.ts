@@ -1,9 +1,9 @@
 /**
- * The packet path: what one datagram from a client or a peer becomes (RFC 8656 §11, §12). Per packet there are a few map
+ * The packet path: what one datagram or frame from a client or a peer becomes (RFC 8656 §11, §12). Per packet there are a few map
  * look-ups, no promise, no closure and no walk over anything.
  *
  * Counting. Received bytes (client_rx, peer_rx) count once a packet has passed its own allocation's rules: deadlines,
- * permission, channel, peer policy, limits. Sent bytes (client_tx, peer_tx) count once the kernel has taken the datagram; the
+ * permission, channel, peer policy, limits. Sent bytes (client_tx, peer_tx) count once the kernel has taken them; the
  * one-hop delivery to another allocation of this relay counts as sent once that allocation's rules have let it in. Every
  * packet that is not relayed counts under exactly one drop reason. A permission or channel past its deadline is none at
  * all (no_permission, no_channel), swept or not; `expired` is an allocation that has not been ended yet.
@@ -18,8 +18,9 @@ import {
   writeChannelDataHeader,
 } from '../../stun/channel-data.ts';
 import { dataIndicationLength, encodeDataIndication } from '../../stun/data-indication.ts';
-import { headerFault } from '../../stun/header.ts';
+import { headerFault, padded } from '../../stun/header.ts';
 import { emptySendIndication, isSendIndication, parseSendIndication } from '../../stun/send-indication.ts';
+import type { ClientLeg } from '../client-leg.ts';
 import type { CloseReason, DropReason, PlaneEvent } from '../plane.ts';
 import { DENIED } from './allocation.ts';
 import type { Allocation, Channel, Peer } from './allocation.ts';
@@ -32,10 +33,7 @@ import type { ForwardingTable } from './forwarding-table.ts';
 import type { Outbox, SendSlot } from './outbox.ts';
 import type { TransactionIds } from './transaction-ids.ts';
 
-/** The largest UDP payload: 65,535 less the UDP header, and for IPv4 less the IP header. */
-const LARGEST_DATAGRAM = { 4: 65_507, 6: 65_527 } as const;
-
-/** A payload on its way: `length` octets of the received datagram `bytes`, from `start` on, judged at `now`. */
+/** A payload on its way: `length` octets of the received datagram or frame `bytes`, from `start` on, judged at `now`. */
 interface Passage {
   bytes: Buffer;
   start: number;
@@ -65,17 +63,19 @@ export class Forwarder {
   }
 
   /** A datagram from outside on a listener. */
-  fromClient(listener: DatagramSocket, bytes: Buffer, source: RemoteInfo): void {
+  fromListener(listener: DatagramSocket, bytes: Buffer, source: RemoteInfo): void {
     const address = canonicalSource(source.address, listener.family);
     if (address === undefined) return this.#drop('malformed');
-    const allocation = this.#parts.table.client(listener, address, source.port);
+    return this.fromClient(listener, bytes, address, source.port);
+  }
+
+  /** A datagram or frame of the client with this endpoint. */
+  fromClient(leg: ClientLeg, bytes: Buffer, address: string, port: number): void {
+    const allocation = this.#parts.table.client(leg, address, port);
     if (isChannelData(bytes) || isSendIndication(bytes)) return this.#dataFromClient(allocation, bytes);
     if (headerFault(bytes) !== undefined) return this.#drop('malformed');
-    const from = allocation?.client ?? {
-      transport: 'udp' as const,
-      client: { address, port: source.port },
-      server: listener.local,
-    };
+    const { transport, local } = leg;
+    const from = allocation?.client ?? { transport, client: { address, port }, server: local };
     this.#parts.emit({ type: 'control', from, bytes });
     return undefined;
   }
@@ -132,7 +132,7 @@ export class Forwarder {
     if (allocation.allowance?.admits(bytes.length, now) === false) return this.#drop('rate_limited');
     counters.count(allocation.row, peerClass, CLIENT_RX, bytes.length);
     if (peerClass === OWN_RELAY) return this.#toNeighbour(allocation, peer, port, passage);
-    const slot = outbox.take(allocation.relay);
+    const slot = outbox.take(allocation.relay, 'data');
     if (slot === undefined) return undefined;
     return outbox.sendToPeer(slot, allocation, peerClass, bytes.subarray(start, start + length), peer, port);
   }
@@ -155,11 +155,11 @@ export class Forwarder {
   /** Returns whether the allocation's limits let the packet in. A packet that then fails is counted as dropped here. */
   #toClient(allocation: Allocation, peer: Peer, port: number, peerClass: ClassIndex, passage: Passage): boolean {
     const { counters, end, outbox } = this.#parts;
-    const { allowance, listener } = allocation;
+    const { allowance, leg } = allocation;
     const bound = peer.channels.get(port);
     const channel = bound !== undefined && bound.deadline.at > passage.now ? bound : undefined;
-    const framed = framedLength(channel, peer, passage.length);
-    const fits = framed <= LARGEST_DATAGRAM[listener.family];
+    const framed = framedLength(leg, channel, peer, passage.length);
+    const fits = framed <= leg.largestFrame;
     if (allowance !== undefined && fits) {
       const isInRate = allowance.admits(framed, passage.now);
       const isInQuota = isInRate && allowance.reserve(framed);
@@ -174,7 +174,7 @@ export class Forwarder {
       this.#drop('too_large');
       return true;
     }
-    const slot = outbox.take(listener);
+    const slot = outbox.take(leg, 'data');
     if (slot === undefined) allowance?.refund(framed);
     else outbox.sendToClient(slot, allocation, peerClass, this.#frame(slot, channel, peer, port, framed, passage));
     return true;
@@ -188,21 +188,20 @@ export class Forwarder {
     framed: number,
     { bytes, start, length }: Passage,
   ): Buffer {
-    if (channel !== undefined && start >= CHANNEL_DATA_HEADER_LENGTH) {
+    const header = start - CHANNEL_DATA_HEADER_LENGTH;
+    if (channel !== undefined && header >= 0 && header + framed <= bytes.length) {
       // There was a header in front of the payload when it came in: the new one takes its place and nothing is copied.
-      const at = start - CHANNEL_DATA_HEADER_LENGTH;
-      writeChannelDataHeader(bytes, at, channel.number, length);
-      return bytes.subarray(at, start + length);
+      const frame = bytes.subarray(header, header + framed);
+      return frameChannelData(frame, channel, length);
     }
     const frame = slot.room(framed);
     const payload = length === bytes.length ? bytes : bytes.subarray(start, start + length);
     if (channel === undefined) {
       encodeDataIndication(frame, 0, this.#parts.transactionIds.next(), peer.octets, port, payload);
-    } else {
-      writeChannelDataHeader(frame, 0, channel.number, length);
-      frame.set(payload, CHANNEL_DATA_HEADER_LENGTH);
+      return frame;
     }
-    return frame;
+    frame.set(payload, CHANNEL_DATA_HEADER_LENGTH);
+    return frameChannelData(frame, channel, length);
   }
 
   #carry(bytes: Buffer, start: number, length: number, now: number): Passage {
@@ -220,7 +219,15 @@ export class Forwarder {
   }
 }
 
-function framedLength(channel: Channel | undefined, peer: Peer, length: number): number {
-  if (channel !== undefined) return CHANNEL_DATA_HEADER_LENGTH + length;
+function framedLength(leg: ClientLeg, channel: Channel | undefined, peer: Peer, length: number): number {
+  if (channel !== undefined) return CHANNEL_DATA_HEADER_LENGTH + (leg.padsFrames ? padded(length) : length);
   return dataIndicationLength(peer.octets.length === 4 ? 4 : 6, length);
+}
+
+/** Writes what comes before and after a payload that lies in its place already. */
+function frameChannelData(frame: Buffer, channel: Channel, length: number): Buffer {
+  writeChannelDataHeader(frame, 0, channel.number, length);
+  const end = CHANNEL_DATA_HEADER_LENGTH + length;
+  if (end < frame.length) frame.fill(0, end);
+  return frame;
 }

@@ -1,10 +1,10 @@
 /** Who is reachable under which address: allocations by id, by client and by relayed address, and the verdicts on their peers. */
+import type { ClientLeg } from '../client-leg.ts';
 import type { AllocationId, PeerPolicy } from '../plane.ts';
 import { peerClasses } from '../plane.ts';
 import { DENIED } from './allocation.ts';
 import type { Allocation, Peer, Verdict } from './allocation.ts';
 import { INTERNET, OWN_RELAY, SFU } from './counters.ts';
-import type { DatagramSocket } from './datagram-socket.ts';
 import { EndpointMap } from './endpoint-map.ts';
 
 /** Verdicts remembered for one peer address; a client that sends to more ports of it pays for judging them. */
@@ -26,7 +26,7 @@ export class ForwardingTable {
   readonly #own: OwnPlaces;
   /** Allocations until their `closed` is sent. */
   readonly #byId = new Map<AllocationId, Allocation>();
-  readonly #byClient = new Map<DatagramSocket, EndpointMap<Allocation>>();
+  readonly #byClient = new Map<ClientLeg, EndpointMap<Allocation>>();
   readonly #byRelayed = new EndpointMap<Allocation>();
 
   constructor(policy: PeerPolicy, own: OwnPlaces) {
@@ -46,8 +46,8 @@ export class ForwardingTable {
     return this.#byId.get(id);
   }
 
-  client(listener: DatagramSocket, address: string, port: number): Allocation | undefined {
-    return this.#byClient.get(listener)?.get(address, port);
+  client(leg: ClientLeg, address: string, port: number): Allocation | undefined {
+    return this.#byClient.get(leg)?.get(address, port);
   }
 
   /** The live allocation with this relayed transport address, in the world's eyes or behind NAT. */
@@ -56,18 +56,20 @@ export class ForwardingTable {
   }
 
   add(allocation: Allocation): void {
-    const { id, client, listener, relay, relayed } = allocation;
+    const { id, client, leg, relay, relayed } = allocation;
     this.#byId.set(id, allocation);
-    const clients = this.#byClient.get(listener) ?? new EndpointMap<Allocation>();
-    this.#byClient.set(listener, clients);
+    const clients = this.#byClient.get(leg) ?? new EndpointMap<Allocation>();
+    this.#byClient.set(leg, clients);
     clients.set(client.client.address, client.client.port, allocation);
     this.#byRelayed.set(relayed.address, relayed.port, allocation);
     this.#byRelayed.set(relay.local.address, relay.local.port, allocation);
   }
 
   /** No packet finds the allocation any more; its id is known until `forget`. */
-  unlist({ client, listener, relay, relayed }: Allocation): void {
-    this.#byClient.get(listener)?.delete(client.client.address, client.client.port);
+  unlist({ client, leg, relay, relayed }: Allocation): void {
+    const clients = this.#byClient.get(leg);
+    clients?.delete(client.client.address, client.client.port);
+    if (clients?.isEmpty === true) this.#byClient.delete(leg);
     this.#byRelayed.delete(relayed.address, relayed.port);
     this.#byRelayed.delete(relay.local.address, relay.local.port);
   }

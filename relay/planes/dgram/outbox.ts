@@ -1,29 +1,29 @@
 /**
- * Datagrams on their way into the kernel, and what is counted when they got there. Node's callback of a send has no memory
+ * Packets on their way into the kernel, and what is counted when they got there. Node's callback of a send has no memory
  * of its own, so each slot carries one made once, and slots are used again and again: no closure for each packet.
  */
 import type { Clock } from '../../../kernel/clock.ts';
+import type { Sender, Sent } from '../client-leg.ts';
 import type { CloseReason, PlaneEvent } from '../plane.ts';
 import type { Allocation, Peer } from './allocation.ts';
 import { CLIENT_TX, INTERNET, PEER_TX } from './counters.ts';
 import type { ClassIndex, CounterSlab } from './counters.ts';
-import type { DatagramSocket, Sent } from './datagram-socket.ts';
 import type { Drops } from './drops.ts';
 
 /** Data to a client, data to a peer, or a STUN answer to a client. */
 type Cargo = 'client' | 'peer' | 'control';
 
-/** Room for what nearly every datagram needs; larger ones get a buffer of their own. */
+/** Room for what nearly every packet needs; larger ones get a buffer of their own. */
 const SCRATCH_BYTES = 2048;
 /** Errors that say something about the peer and not about us, as far as a platform shows them on a send. */
 const UNREACHABLE = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN']);
 /** Milliseconds between two `unreachable` events about the same peer address. */
 const UNREACHABLE_INTERVAL = 1000;
 
-/** Room for one datagram, taken before it is written and used up by one `send…`. */
+/** Room for one packet, taken before it is written and used up by one `send…`. */
 export class SendSlot {
   readonly sent: Sent;
-  socket: DatagramSocket | undefined;
+  sender: Sender | undefined;
   cargo: Cargo = 'control';
   allocation: Allocation | undefined;
   peer: Peer | undefined;
@@ -32,13 +32,13 @@ export class SendSlot {
   bytes = 0;
   #scratch: Buffer | undefined;
 
-  constructor(settled: (slot: SendSlot, error: NodeJS.ErrnoException | null) => void) {
+  constructor(settled: (slot: SendSlot, error: Error | null | undefined) => void) {
     this.sent = (error) => settled(this, error);
   }
 
-  /** A buffer of exactly this many bytes, the slot's until its datagram is sent. */
+  /** A buffer of exactly this many bytes, the slot's until its packet is sent. */
   room(bytes: number): Buffer {
-    if (bytes > SCRATCH_BYTES) return Buffer.allocUnsafe(bytes);
+    if (bytes > SCRATCH_BYTES || this.sender?.waitsBriefly !== true) return Buffer.allocUnsafe(bytes);
     this.#scratch ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
     return this.#scratch.subarray(0, bytes);
   }
@@ -62,18 +62,18 @@ export class Outbox {
     this.#parts = parts;
   }
 
-  /** Undefined, and the packet counted as dropped, when the socket has as many sends pending as it may. */
-  take(socket: DatagramSocket): SendSlot | undefined {
-    if (socket.pending >= socket.maxPending) {
+  /** Undefined, and the packet counted as dropped, when as much waits there as may. */
+  take(sender: Sender, cargo: 'data' | 'answer'): SendSlot | undefined {
+    if (sender.isFull(cargo)) {
       this.#parts.drops.count('overload');
       return undefined;
     }
     const slot = this.#free.pop() ?? new SendSlot((slot, error) => this.#settle(slot, error));
-    slot.socket = socket;
+    slot.sender = sender;
     return slot;
   }
 
-  /** Frames for the client of an allocation. `bytes` is the slot's room, or a datagram that nobody else touches. */
+  /** Frames for the client of an allocation. `bytes` is the slot's room, or memory that nobody else touches. */
   sendToClient(slot: SendSlot, allocation: Allocation, peerClass: ClassIndex, bytes: Buffer): void {
     const { address, port } = allocation.client.client;
     slot.cargo = 'client';
@@ -103,21 +103,20 @@ export class Outbox {
   }
 
   #dispatch(slot: SendSlot, allocation: Allocation | undefined, bytes: Buffer, address: string, port: number): void {
-    const { socket } = slot;
-    if (socket === undefined) return;
+    const { sender } = slot;
+    if (sender === undefined) return;
     slot.allocation = allocation;
     slot.bytes = bytes.length;
     if (allocation !== undefined) allocation.inFlight += 1;
-    socket.pending += 1;
-    socket.send(bytes, address, port, slot.sent);
+    sender.send(bytes, address, port, slot.sent);
   }
 
-  #settle(slot: SendSlot, error: NodeJS.ErrnoException | null): void {
-    const { socket, allocation } = slot;
-    if (socket !== undefined) socket.pending -= 1;
+  #settle(slot: SendSlot, reported: Error | null | undefined): void {
+    const { sender, allocation } = slot;
+    const error = sender?.settled(slot.bytes, reported) ?? null;
     if (error !== null) this.#failed(slot, error);
     else if (allocation !== undefined) this.#succeeded(slot, allocation);
-    slot.socket = undefined;
+    slot.sender = undefined;
     slot.allocation = undefined;
     slot.peer = undefined;
     this.#free.push(slot);

@@ -1,15 +1,18 @@
 /** Our relay on loopback, as small as it gets: core, datagram plane and one timer, on a clock that a test may move on. */
+import { readFileSync } from 'node:fs';
 import { parseCidr } from '../../../kernel/address.ts';
-import type { Endpoint } from '../../../kernel/address.ts';
+import type { Endpoint, Transport } from '../../../kernel/address.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import { systemClock } from '../../../kernel/clock.ts';
 import { systemRandom } from '../../../kernel/random.ts';
 import type { Credentials } from '../../../relay/client/requests.ts';
 import { createDgramPlane } from '../../../relay/planes/dgram/dgram-plane.ts';
+import { TlsIdentity } from '../../../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../../../relay/policy/peer-policy.ts';
 import { TurnCore } from '../../../relay/turn/core.ts';
 
 const HOST = '127.0.0.1';
+const vector = (name: string) => readFileSync(new URL(`../../vectors/tls/${name}`, import.meta.url));
 
 export const ann: Credentials = { username: 'ann', credential: 'a password of ann' };
 export const ben: Credentials = { username: 'ben', credential: 'a password of ben' };
@@ -29,7 +32,10 @@ export class ShiftedClock implements Clock {
 }
 
 export interface RelayUnderTest {
+  /** Over UDP. */
   readonly server: Endpoint;
+  /** Each of its listeners. */
+  readonly servers: Readonly<Record<Transport, Endpoint>>;
   readonly clock: ShiftedClock;
   close(): Promise<void>;
 }
@@ -48,7 +54,8 @@ export async function startRelay(
   });
   const plane = createDgramPlane(
     {
-      listen: [{ address: HOST, port: 0 }],
+      listen: (['udp', 'tcp', 'tls'] as const).map((transport) => ({ transport, address: HOST, port: 0 })),
+      tls: new TlsIdentity({ certificate: vector('first.certificate.pem'), key: vector('first.key.pem') }),
       relayAddress: { 4: HOST },
       policy,
       portQuarantine: 60_000,
@@ -90,10 +97,12 @@ export async function startRelay(
     for (const command of core.expire(instant())) plane.apply(command);
     plane.tick();
   }, 50);
-  const [server] = plane.listening();
-  if (server === undefined) throw new Error('the relay does not listen');
+  const servers = Object.fromEntries(
+    plane.listening().map(({ transport, address, port }) => [transport, { address, port }]),
+  ) as Record<Transport, Endpoint>;
   return {
-    server,
+    server: servers.udp,
+    servers,
     clock,
     close: async () => {
       clearInterval(timer);

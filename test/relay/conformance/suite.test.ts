@@ -38,6 +38,13 @@ describe('our relay', () => {
     expect(results.filter(({ verdict }) => verdict === 'pass').length).toBeGreaterThan(100);
   });
 
+  it.each(['tcp', 'tls'] as const)('passes every check over %s', async (transport) => {
+    const { servers } = await relay('127.0.0.0/8');
+    const results = await examine(servers[transport], [ann, ben], { transport });
+    expect(failures(results)).toEqual([]);
+    expect(results.filter(({ verdict }) => verdict === 'pass').length).toBeGreaterThan(90);
+  });
+
   it('passes every check where the only peer is another allocation', async () => {
     const { server } = await relay();
     const results = await examine(server, [ann, ann]);

@@ -1,4 +1,6 @@
 import { createDgramPlane } from '../../../relay/planes/dgram/dgram-plane.ts';
 import { planeConformance } from '../../conformance/plane.ts';
+import { streamLegConformance } from '../../conformance/stream-legs.ts';
 
-planeConformance('dgram', createDgramPlane);
+for (const transport of ['udp', 'tcp', 'tls'] as const) planeConformance('dgram', createDgramPlane, transport);
+for (const transport of ['tcp', 'tls'] as const) streamLegConformance('dgram', createDgramPlane, transport);

@@ -11,6 +11,17 @@ globalThis.RTCPeerConnection = class extends globalThis.RTCPeerConnection {
 
 globalThis.peerFigures = () => Promise.all(keptConnections.map(figuresOf));
 
+/** How each connection's own candidate reaches the relay: udp, tcp or tls. */
+globalThis.relayProtocols = () =>
+  Promise.all(
+    keptConnections.map(async (connection) => {
+      const stats = await connection.getStats();
+      const transport = [...stats.values()].find(({ type }) => type === 'transport');
+      const pair = stats.get(transport?.selectedCandidatePairId);
+      return stats.get(pair?.localCandidateId)?.relayProtocol ?? null;
+    }),
+  );
+
 async function figuresOf(connection) {
   const stats = [...(await connection.getStats()).values()];
   const byId = new Map(stats.map((one) => [one.id, one]));
