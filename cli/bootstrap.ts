@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { isLoopbackHost } from '../kernel/address.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
 import type { Issue } from '../kernel/errors.ts';
@@ -130,7 +131,10 @@ export function authorityOf(config: Config, bootstrap: Bootstrap, clock: Clock):
   const only: AppSettings = {
     id: bootstrap.appId,
     tokenHashes: [hashToken(secrets.TURNPIKE_API_TOKEN)],
-    keys: [{ id: bootstrap.keyId, secrets: [secrets.TURNPIKE_KEY_SECRET] }],
+    // A service that only this machine reaches is somebody's own: they may try out bad networks.
+    keys: [
+      { id: bootstrap.keyId, secrets: [secrets.TURNPIKE_KEY_SECRET], impairment: isLoopbackHost(config.http.host) },
+    ],
     origins: ['*'],
   };
   return createAuthority(

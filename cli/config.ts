@@ -37,6 +37,7 @@ const appSettings = z.strictObject({
         id: entityName,
         secrets: z.array(secretText).min(1),
         plainUsernames: z.boolean().optional().describe('Takes names that another backend mints, too.'),
+        impairment: z.boolean().optional().describe('Lets credentials ask for loss, delay, jitter and a rate.'),
       }),
     )
     .min(1)

@@ -14,13 +14,14 @@ import type { Store } from '../collector/store/store.ts';
 import { consoleRoutes } from '../dashboards/console/routes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
-import { createHttp } from '../kernel/http.ts';
+import { check, createHttp } from '../kernel/http.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { Metrics } from '../kernel/metrics.ts';
 import type { Authority } from '../kernel/principals.ts';
 import { probes } from '../kernel/probes.ts';
 import type { Random } from '../kernel/random.ts';
 import type { IceServersAnswer } from '../relay/contract.ts';
+import { generateRequest } from '../relay/contract.ts';
 import { issueIceServers } from '../relay/credentials/ice-servers.ts';
 import { credentialRoutes } from '../relay/credentials/routes.ts';
 import type { Config } from './config.ts';
@@ -76,10 +77,17 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
 /** A credential of the first app, for the page that tries the relay out. */
 function issueForTrying(
   { authority, clock, config, random }: ServiceParts,
-  request: { ttl: number; call: string; participant: string },
+  request: { ttl: number; call: string; participant: string; impairment?: unknown },
 ): IceServersAnswer {
   const { app, key } = firstKey(authority);
-  return issueIceServers(request, { app, key, urls: serviceUrls(config), clock, random });
+  // Whoever may try the relay out may do so under any conditions.
+  return issueIceServers(check(generateRequest, request), {
+    app,
+    key: { ...key, impairment: true },
+    urls: serviceUrls(config),
+    clock,
+    random,
+  });
 }
 
 function firstKey(authority: Authority) {

@@ -43,6 +43,7 @@ export const errorTable = {
   TP_BILLING_RATE_CARD: [404, 'There is no such rate card.'],
   TP_BILLING_RATE_CARD_INVALID: [500, 'The rate card has faults.'],
   TP_BILLING_PARAMETER: [400, 'A model parameter is unknown or out of range.'],
+  TP_RELAY_IMPAIRMENT: [403, 'This TURN key does not allow network conditions in its credentials.'],
   TP_CLI_USAGE: [400, 'The command line is not understood.'],
   TP_CLI_LISTEN: [500, 'An HTTP port could not be opened.'],
   TP_CLI_CHECK: [500, 'The server to be checked cannot be reached.'],

@@ -14,6 +14,8 @@ export interface KeySettings {
    * mints. Such a name says no key, so at most one key of a relay may take them.
    */
   readonly plainUsernames?: boolean | undefined;
+  /** Whether this key's credentials may ask for network conditions (`impairment`). */
+  readonly impairment?: boolean | undefined;
 }
 
 /** The most that an app's credentials may carry, and the app in a month. Absent means no ceiling. */

@@ -70,6 +70,24 @@ export const credentialLimits = z.strictObject({
 });
 export type CredentialLimits = z.output<typeof credentialLimits>;
 
+/** The longest that a packet may be delayed, and jitter sway it, in milliseconds. */
+export const MAX_IMPAIRMENT_MS = 5_000;
+
+/**
+ * Network conditions for a credential's media, once per direction on its client's leg. TURN's own requests and answers are
+ * left alone.
+ */
+export const impairment = z.strictObject({
+  /** Percent of packets, to a hundredth. */
+  lossPercent: z.number().min(0).max(100).optional(),
+  delayMs: z.int().min(0).max(MAX_IMPAIRMENT_MS).optional(),
+  /** Each packet's delay is this much more or less at most, uniformly; packets keep their order. */
+  jitterMs: z.int().min(0).max(MAX_IMPAIRMENT_MS).optional(),
+  /** Kilobits a second of relayed frames; 300 ms of it may wait, the rest is lost. */
+  rateKbps: z.int().min(8).max(10_000_000).optional(),
+});
+export type Impairment = z.output<typeof impairment>;
+
 /** POST …/credentials/generate-ice-servers */
 export const generateRequest = z.object({
   ttl: z.int().min(1).max(MAX_TTL_SECONDS).default(DEFAULT_TTL_SECONDS),
@@ -77,6 +95,7 @@ export const generateRequest = z.object({
   call: shortName.optional(),
   participant: shortName.optional(),
   limits: credentialLimits.optional(),
+  impairment: impairment.optional(),
 });
 export type GenerateRequest = z.output<typeof generateRequest>;
 
@@ -155,6 +174,7 @@ export interface CredentialClaims {
   readonly call: string;
   readonly participant: string;
   readonly limits: CredentialLimits;
+  readonly impairment?: Impairment | undefined;
 }
 
 /** GET /v1/relays/control: what a relay has already, as the last answer said; nothing for a relay that has nothing. */

@@ -5,7 +5,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Random } from '../../kernel/random.ts';
-import type { ConsoleSetup, TryPeer, TrySession } from './session.ts';
+import type { ConsoleSetup, TryPeer, TryRequest, TrySession } from './session.ts';
 
 /** Access for one peer: a credential, and where and how to report. */
 export type IssuedAccess = Pick<TryPeer, 'iceServers' | 'reporting'>;
@@ -16,6 +16,8 @@ export interface ConsoleRoutesOptions {
     readonly ttl: number;
     readonly call: string;
     readonly participant: string;
+    /** As it came: whoever issues the credential judges it. */
+    readonly impairment?: unknown;
   }) => IssuedAccess | Promise<IssuedAccess>;
   readonly random: Random;
   /** Shown to a newcomer; nothing of it is secret. */
@@ -61,8 +63,8 @@ export async function consoleRoutes(app: FastifyInstance, options: ConsoleRoutes
   const directory = options.directory ?? fileURLToPath(new URL('web', import.meta.url));
   await servePages(app, directory);
   app.get('/console/setup', operatorOnly, () => options.setup);
-  app.post('/try/session', operatorOnly, async (_request, reply) => {
-    const session = await openSession(options);
+  app.post('/try/session', operatorOnly, async (request, reply) => {
+    const session = await openSession(options, (request.body as TryRequest | undefined)?.impairment);
     return reply.status(201).header('cache-control', 'no-store').send(session);
   });
 }
@@ -83,10 +85,16 @@ async function servePages(app: FastifyInstance, directory: string): Promise<void
   }
 }
 
-async function openSession({ issue, random }: ConsoleRoutesOptions): Promise<TrySession> {
+/** Network conditions are peer A's; B has none of its own. */
+async function openSession({ issue, random }: ConsoleRoutesOptions, impairment: unknown): Promise<TrySession> {
   const call = `try-${random.bytes(6).toString('hex')}`;
   const peer = async (participant: TryPeer['participant']): Promise<TryPeer> => {
-    const { iceServers, reporting } = await issue({ ttl: TTL_SECONDS, call, participant });
+    const { iceServers, reporting } = await issue({
+      ttl: TTL_SECONDS,
+      call,
+      participant,
+      ...(participant === 'A' && impairment !== undefined ? { impairment } : {}),
+    });
     // the page reports to the server it came from, whatever name it was reached by
     return { participant, iceServers, reporting: { url: new URL(reporting.url).pathname, token: reporting.token } };
   };

@@ -6,6 +6,21 @@ export interface RelayServer {
   readonly credential?: string;
 }
 
+/** Network conditions for one peer's leg, as a credential takes them. */
+export interface TryConditions {
+  readonly lossPercent: number;
+  readonly delayMs: number;
+  readonly jitterMs: number;
+  /** Absent: no limit. */
+  readonly rateKbps?: number;
+}
+
+/** POST /try/session; may be left out. */
+export interface TryRequest {
+  /** For peer A. */
+  readonly impairment?: TryConditions;
+}
+
 /** What one peer of a call on /try needs. */
 export interface TryPeer {
   readonly participant: 'A' | 'B';

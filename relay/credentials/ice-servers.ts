@@ -53,8 +53,10 @@ export function issueCredential(request: GenerateRequest, by: Issuing): Credenti
     call: request.call ?? '',
     participant: request.participant ?? '',
   };
+  if (request.impairment !== undefined && by.key.impairment !== true) throw new TurnpikeError('TP_RELAY_IMPAIRMENT');
   const limits = withinCeilings(request.limits ?? {}, by.ceilings ?? {});
-  const username = sealName({ ...names, limits }, { expiry, keyId: by.key.id, sealKey }, by.random);
+  const claims = { ...names, limits, impairment: request.impairment };
+  const username = sealName(claims, { expiry, keyId: by.key.id, sealKey }, by.random);
   const token = issueReportToken(
     {
       keyId: by.key.id,

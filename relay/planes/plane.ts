@@ -8,6 +8,7 @@
  * Times are monotonic milliseconds of the injected clock. Addresses are canonical text (kernel/address.ts).
  */
 import type { Endpoint, Family, FiveTuple, Transport } from '../../kernel/address.ts';
+import type { Impairment } from '../contract.ts';
 import type { StreamLimits } from './stream/stream-limits.ts';
 import type { TlsIdentity } from './stream/tls-identity.ts';
 
@@ -37,6 +38,8 @@ export type Command =
       readonly deadline: number;
       readonly app: string;
       readonly limits: Limits;
+      /** Network conditions that a plane imposes on this allocation's media, once per direction on the client's leg. */
+      readonly impairment?: Impairment;
     }
   /** Moves an allocation's deadline (Refresh). */
   | { readonly type: 'extend'; readonly allocation: AllocationId; readonly deadline: number }
@@ -112,6 +115,7 @@ export const dropReasons = [
   'send_failed',
   'expired',
   'overload',
+  'impaired',
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
 

@@ -149,6 +149,7 @@ export function openCommand(record: AllocationRecord, settings: Settings): Comma
     deadline: record.deadline,
     app: record.app,
     limits: limitsOf(record.claims.limits),
+    ...(record.claims.impairment === undefined ? {} : { impairment: record.claims.impairment }),
   };
 }
 

@@ -8,7 +8,7 @@
  */
 import { z } from 'zod';
 import { u64 } from '../../kernel/bytes.ts';
-import { credentialLimits } from '../contract.ts';
+import { credentialLimits, impairment } from '../contract.ts';
 import type { AllocationId } from '../planes/plane.ts';
 import { AllocationRecord } from './allocation.ts';
 import type { Instant } from './authenticator.ts';
@@ -30,7 +30,13 @@ const allocation = z.strictObject({
   keys: z.strictObject({ MD5: octets, SHA_256: octets }),
   app: z.string(),
   keyId: z.string(),
-  claims: z.strictObject({ customId: z.string(), call: z.string(), participant: z.string(), limits }),
+  claims: z.strictObject({
+    customId: z.string(),
+    call: z.string(),
+    participant: z.string(),
+    limits,
+    impairment: impairment.optional(),
+  }),
   /** Unix milliseconds, and the same moment as a time of this snapshot. */
   createdAt: z.strictObject({ now: z.number(), elapsed: z.number() }),
   deadline: z.number(),

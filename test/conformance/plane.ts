@@ -3,6 +3,7 @@
  * payload that most of it is told with has twelve octets, so that a frame is as long on a stream as in a datagram.
  */
 import { networkInterfaces } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Transport } from '../../kernel/address.ts';
 import type { Command, Plane } from '../../relay/planes/plane.ts';
@@ -46,6 +47,7 @@ export function planeConformance(name: string, createPlane: CreatePlane, transpo
     peerPolicy(open, transport);
     hairpin(open);
     limits(open);
+    impairment(open);
     closing(open);
     totals(open);
     bothFamilies(open, transport);
@@ -736,6 +738,108 @@ function limits(open: Open): void {
     await client.next();
     expect(await stage.closed(allocation.id, 'quota')).toEqual(reading({ internet: downward([12], [16]) }));
     await stage.drops({});
+  });
+}
+
+/** Time for what is on its way to arrive, where none should. */
+async function quiet(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await setImmediate();
+}
+
+function impairment(open: Open): void {
+  /** The clock moves, and what is due by then arrives. */
+  const pass = (stage: Stage, milliseconds: number) => {
+    stage.clock.advance(milliseconds);
+    stage.plane.tick();
+  };
+  const nothingYet = async (stage: Stage, ...legs: Leg[]) => {
+    pass(stage, 0);
+    await quiet();
+    expect(legs.flatMap(({ received }) => received)).toEqual([]);
+  };
+
+  it('delays what a client sends and what it is sent, once each, and not its requests', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { impairment: { delayMs: 150 } });
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await client.send(bindingRequest, stage.listener);
+    await until('the request arrives', () => stage.control.length > 0);
+    await nothingYet(stage, peer);
+    expect(stage.counters(allocation)).toEqual(reading({}));
+    pass(stage, 150);
+    expect(await peer.next()).toEqual({ bytes: hello, from: allocation.relayed });
+
+    await peer.send(hello, allocation.relayed);
+    await stage.settled(allocation, 'internet', { peerRxPackets: 1n });
+    await nothingYet(stage, client);
+    pass(stage, 149);
+    await nothingYet(stage, client);
+    pass(stage, 1);
+    expect((await client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+    await stage.settled(allocation, 'internet', { clientTxPackets: 1n });
+    expect(stage.counters(allocation)).toEqual(
+      reading({ internet: { ...upward([16], [12]), ...downward([12], [16]) } }),
+    );
+    await stage.drops({});
+  });
+
+  it('loses packets in both directions, counted as impaired and never as sent', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { impairment: { lossPercent: 100 } });
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await stage.drops({ impaired: 1 });
+    await peer.send(hello, allocation.relayed);
+    await stage.drops({ impaired: 2 });
+    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([12], []) }));
+  });
+
+  it('loses the same packets of the same allocation, about as many as were asked for', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { impairment: { lossPercent: 30 } });
+    for (let count = 0; count < 200; count += 1)
+      await client.send(channelData(CHANNEL, Buffer.of(count, 0, 0, 0)), stage.listener);
+    await until('each is relayed or lost', () => peer.received.length + Number(stage.dropped('impaired')) === 200);
+    expect(peer.received.length).toBeGreaterThan(110);
+    expect(peer.received.length).toBeLessThan(170);
+    expect(stage.counters(allocation).classes.internet.clientRxPackets).toBe(BigInt(peer.received.length));
+  });
+
+  it('treats two allocations of this relay each on its own leg', async () => {
+    const stage = await open();
+    const near = await stage.allocate({ impairment: { delayMs: 100 } });
+    const far = await stage.allocate();
+    stage.bind(near, CHANNEL, far.relayed);
+    stage.bind(far, CHANNEL, near.relayed);
+    await near.client.send(channelData(CHANNEL, hello), stage.listener);
+    await nothingYet(stage, far.client);
+    pass(stage, 100);
+    expect((await far.client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+    await far.client.send(channelData(CHANNEL, hello), stage.listener);
+    await stage.settled(near, 'own_relay', { peerRxPackets: 1n });
+    await nothingYet(stage, near.client);
+    pass(stage, 100);
+    expect((await near.client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+  });
+
+  it('lets nothing arrive of an allocation that has ended, nor without its permission', async () => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage, { impairment: { delayMs: 5_000 } });
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await client.send(bindingRequest, stage.listener);
+    await until('all has come', () => stage.control.length > 0);
+    stage.apply({ type: 'revoke', allocation: allocation.id, peer: LOOPBACK });
+    pass(stage, 5_000);
+    await stage.drops({ no_permission: 1 });
+
+    stage.permit(allocation, LOOPBACK);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await client.send(bindingRequest, stage.listener);
+    await until('all has come', () => stage.control.length > 1);
+    stage.apply({ type: 'close', allocation: allocation.id, reason: 'revoked' });
+    expect(await stage.closed(allocation.id, 'revoked')).toEqual(reading({}));
+    pass(stage, 5_000);
+    await stage.drops({ no_permission: 1, no_allocation: 1 });
+    expect(peer.received).toEqual([]);
   });
 }
 

@@ -30,6 +30,7 @@ import type {
   StreamTransport,
 } from '../../relay/planes/plane.ts';
 import { TlsIdentity } from '../../relay/planes/stream/tls-identity.ts';
+import type { Impairment } from '../../relay/contract.ts';
 import { createPeerPolicy } from '../../relay/policy/peer-policy.ts';
 import type { PeerPolicyOptions } from '../../relay/policy/peer-policy.ts';
 import { firstFrame } from './frames.ts';
@@ -175,6 +176,7 @@ export interface Allocated {
 export interface AllocateOptions {
   readonly app?: string;
   readonly limits?: Limits;
+  readonly impairment?: Impairment;
   readonly lifetime?: number;
   readonly family?: Family;
   readonly client?: Leg;
@@ -327,6 +329,7 @@ export class Stage {
       deadline: this.now + lifetime,
       app,
       limits,
+      ...(options.impairment === undefined ? {} : { impairment: options.impairment }),
     });
     const answers = (event: PlaneEvent) =>
       (event.type === 'opened' || event.type === 'exhausted') && event.allocation === id;

@@ -2,7 +2,7 @@
 import type { CallDetail, CallsAnswer } from '../../../collector/contract.ts';
 import type { AlertView, Statement } from '../../../billing/contract.ts';
 import type { ErrorBody } from '../../../kernel/errors.ts';
-import type { ConsoleSetup, TrySession } from '../session.ts';
+import type { ConsoleSetup, TryRequest, TrySession } from '../session.ts';
 
 export class ApiError extends Error {
   readonly status: number;
@@ -14,10 +14,17 @@ export class ApiError extends Error {
   }
 }
 
-async function request<T>(path: string, method: 'GET' | 'POST' = 'GET'): Promise<T> {
+/** A GET, or with something to say a POST. */
+async function request<T>(path: string, content?: object): Promise<T> {
+  const accept = 'application/json';
   let response: Response;
   try {
-    response = await fetch(path, { method, headers: { accept: 'application/json' }, cache: 'no-store' });
+    response = await fetch(path, {
+      ...(content === undefined
+        ? { headers: { accept } }
+        : { method: 'POST', headers: { accept, 'content-type': accept }, body: JSON.stringify(content) }),
+      cache: 'no-store',
+    });
   } catch {
     throw new ApiError(0, 'network', 'The service does not answer.');
   }
@@ -30,7 +37,7 @@ async function request<T>(path: string, method: 'GET' | 'POST' = 'GET'): Promise
 export const readCalls = (): Promise<CallsAnswer> => request('/v1/calls');
 export const readAlerts = (): Promise<{ readonly alerts: readonly AlertView[] }> => request('/v1/alerts?state=firing');
 export const readSetup = (): Promise<ConsoleSetup> => request('/console/setup');
-export const openSession = (): Promise<TrySession> => request('/try/session', 'POST');
+export const openSession = (wanted: TryRequest): Promise<TrySession> => request('/try/session', wanted);
 
 /** Calls of which something has been stored. */
 const known = new Set<string>();

@@ -1,5 +1,6 @@
 /** /try: one button, a call through the relay, and what the service itself measured of it. */
 import { openSession, poll, readCall, readMonth, readSetup, sentenceOf } from './api.ts';
+import { followSliders, readConditions } from './conditions.ts';
 import { element, elementOf, show, toggle } from './dom.ts';
 import { failureOf } from './failure.ts';
 import type { Fault } from './failure.ts';
@@ -21,6 +22,10 @@ const AUDIBLE = 0.4;
 /** After hanging up, the relay's last readings and the last reports are still on their way. */
 const AFTERMATH_MS = 30_000;
 
+const CALM = 'This call meets nothing but the way to the relay and back.';
+const IMPAIRED = 'Peer A’s packets meet these at the relay, once each way, for as long as this call lasts.';
+const NEXT_CALL = 'Hang up and start another call: a credential carries its conditions from the start.';
+
 let running: RelayedCall | undefined;
 let synthetic: SyntheticMedia[] = [];
 let camera: MediaStream | undefined;
@@ -41,7 +46,9 @@ async function start(): Promise<void> {
   showNothing();
   showStatus('connecting', 'Connecting…', 'Two credentials, two addresses at the relay, and then the first packet.');
   try {
-    const session = await openSession();
+    const impairment = readConditions();
+    const session = await openSession(impairment === undefined ? {} : { impairment });
+    show('conditions-note', impairment === undefined ? CALM : IMPAIRED);
     synthetic = [createSyntheticMedia('A', 222, 220), createSyntheticMedia('B', 318, 294)];
     const [mediaA, mediaB] = synthetic as [SyntheticMedia, SyntheticMedia];
     const call = startRelayedCall(
@@ -196,6 +203,9 @@ async function toggleCamera(): Promise<void> {
 function begin(): void {
   showNothing();
   drawMeter(elementOf('month-meter', SVGElement), null, 'Share of the free tier used');
+  followSliders(() => {
+    if (running !== undefined) show('conditions-note', NEXT_CALL);
+  });
   element('start').addEventListener('click', () => void start());
   element('hang-up').addEventListener('click', () => void hangUp());
   element('listen').addEventListener('click', toggleListening);

@@ -6,6 +6,8 @@ import { parseAddress } from '../../../kernel/address.ts';
 import type { Endpoint, Family, FiveTuple } from '../../../kernel/address.ts';
 import type { ClientLeg } from '../client-leg.ts';
 import type { AllocationId, CloseReason } from '../plane.ts';
+import type { Waiting } from '../delay-queue.ts';
+import type { ImpairedPath } from '../impairment.ts';
 import type { Allowance } from './allowance.ts';
 import type { ClassIndex, Row } from './counters.ts';
 import type { DatagramSocket } from './datagram-socket.ts';
@@ -48,9 +50,16 @@ export interface AllocationParts {
   readonly relayed: Endpoint;
   readonly row: Row;
   readonly allowance: Allowance | undefined;
+  readonly impairment: ImpairedLeg | undefined;
 }
 
-export class Allocation {
+/** The client's leg in both directions, for a credential that asks for network conditions. */
+export interface ImpairedLeg {
+  readonly fromClient: ImpairedPath;
+  readonly toClient: ImpairedPath;
+}
+
+export class Allocation implements Waiting {
   readonly id: AllocationId;
   readonly app: string;
   readonly client: FiveTuple;
@@ -60,6 +69,8 @@ export class Allocation {
   readonly family: Family;
   readonly row: Row;
   readonly allowance: Allowance | undefined;
+  readonly impairment: ImpairedLeg | undefined;
+  waitingOctets = 0;
   readonly deadline: Deadline;
   /** Sends of this allocation that the kernel has not answered yet; its counters are not final before they are. */
   inFlight = 0;
@@ -80,6 +91,7 @@ export class Allocation {
     this.family = parts.relay.family;
     this.row = parts.row;
     this.allowance = parts.allowance;
+    this.impairment = parts.impairment;
     this.#wheel = wheel;
     this.deadline = new Deadline(() => onExpired(this));
   }

@@ -7,7 +7,11 @@ import { createSocket } from 'node:dgram';
 import type { Endpoint, FiveTuple } from '../../../kernel/address.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import { TurnpikeError } from '../../../kernel/errors.ts';
+import { seededRandom } from '../../../kernel/random.ts';
 import type { Random } from '../../../kernel/random.ts';
+import type { Impairment } from '../../contract.ts';
+import { DelayQueue } from '../delay-queue.ts';
+import { ImpairedPath } from '../impairment.ts';
 import type { ClientLeg } from '../client-leg.ts';
 import type {
   AllocationId,
@@ -24,6 +28,7 @@ import type {
 import { StreamLegs } from '../stream/stream-legs.ts';
 import { streamDefaults } from '../stream/stream-limits.ts';
 import { Allocation } from './allocation.ts';
+import type { ImpairedLeg } from './allocation.ts';
 import { Allowance } from './allowance.ts';
 import { CounterSlab } from './counters.ts';
 import { bindSocket, ignoreAll, isPassing } from './datagram-socket.ts';
@@ -72,6 +77,7 @@ class NodeDgramPlane implements DgramPlane {
   readonly #table: ForwardingTable;
   readonly #outbox: Outbox;
   readonly #forwarder: Forwarder;
+  readonly #delayed: DelayQueue;
   readonly #streams: StreamLegs;
   #sockets: readonly DatagramSocket[] = [];
   #socketPorts: ReadonlySet<number> = new Set();
@@ -95,8 +101,10 @@ class NodeDgramPlane implements DgramPlane {
     const end = (allocation: Allocation, reason: CloseReason) => this.#end(allocation, reason);
     const counts = { clock: deps.clock, counters: this.#counters, drops: this.#drops, emit, end };
     this.#outbox = new Outbox({ ...counts, settled: (allocation) => this.#finish(allocation) });
+    this.#delayed = new DelayQueue(deps.clock);
     this.#forwarder = new Forwarder({
       ...counts,
+      delayed: this.#delayed,
       table: this.#table,
       outbox: this.#outbox,
       transactionIds: new TransactionIds(deps.random),
@@ -157,6 +165,7 @@ class NodeDgramPlane implements DgramPlane {
 
   tick(): void {
     this.#wheel.advance(this.#clock.monotonic());
+    this.#delayed.release();
   }
 
   counters(id: AllocationId): Counters | undefined {
@@ -186,6 +195,7 @@ class NodeDgramPlane implements DgramPlane {
   }
 
   async #shutDown(): Promise<void> {
+    this.#delayed.close();
     for (const allocation of this.#table.all()) this.#end(allocation, 'shutdown');
     const ended = new Promise<void>((resolve) => {
       if (this.#table.size === 0) resolve();
@@ -233,6 +243,7 @@ class NodeDgramPlane implements DgramPlane {
     client,
     deadline,
     family,
+    impairment,
     limits,
     port,
   }: Command & { type: 'open' }): Endpoint | undefined {
@@ -252,7 +263,7 @@ class NodeDgramPlane implements DgramPlane {
     const row = this.#counters.acquire();
     const allowance = Allowance.of(limits, now);
     const allocation = new Allocation(
-      { id, app, client, leg, relay, relayed, row, allowance },
+      { id, app, client, leg, relay, relayed, row, allowance, impairment: this.#impairedLeg(id, impairment) },
       this.#wheel,
       (expired) => this.#end(expired, 'expired'),
     );
@@ -270,6 +281,13 @@ class NodeDgramPlane implements DgramPlane {
     this.#table.add(allocation);
     leg.begin();
     return relayed;
+  }
+
+  /** The same allocation meets the same fate: its id is the seed. */
+  #impairedLeg(id: AllocationId, impairment: Impairment | undefined): ImpairedLeg | undefined {
+    if (impairment === undefined) return undefined;
+    const path = (direction: string) => new ImpairedPath(impairment, seededRandom(`${id} ${direction}`));
+    return { fromClient: path('from client'), toClient: path('to client') };
   }
 
   #answer(to: FiveTuple, bytes: Uint8Array, id: AllocationId | undefined): void {

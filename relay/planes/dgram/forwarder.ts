@@ -21,9 +21,10 @@ import { dataIndicationLength, encodeDataIndication } from '../../stun/data-indi
 import { headerFault, padded } from '../../stun/header.ts';
 import { emptySendIndication, isSendIndication, parseSendIndication } from '../../stun/send-indication.ts';
 import type { ClientLeg } from '../client-leg.ts';
+import type { DelayQueue } from '../delay-queue.ts';
 import type { CloseReason, DropReason, PlaneEvent } from '../plane.ts';
 import { DENIED } from './allocation.ts';
-import type { Allocation, Channel, Peer } from './allocation.ts';
+import type { Allocation, Channel, ImpairedLeg, Peer } from './allocation.ts';
 import { CLIENT_RX, OWN_RELAY, PEER_RX, PEER_TX } from './counters.ts';
 import type { ClassIndex, CounterSlab } from './counters.ts';
 import { canonicalSource } from './datagram-socket.ts';
@@ -47,6 +48,7 @@ export interface ForwarderParts {
   readonly counters: CounterSlab;
   readonly drops: Drops;
   readonly outbox: Outbox;
+  readonly delayed: DelayQueue;
   readonly transactionIds: TransactionIds;
   readonly emit: (event: PlaneEvent) => void;
   readonly end: (allocation: Allocation, reason: CloseReason) => void;
@@ -99,6 +101,25 @@ export class Forwarder {
     if (allocation === undefined) return this.#drop('no_allocation');
     const now = this.#parts.clock.monotonic();
     if (allocation.deadline.at <= now) return this.#drop('expired');
+    if (allocation.impairment === undefined) return this.#admitted(allocation, bytes, now);
+    const at = allocation.impairment.fromClient.arrival(bytes.length, now);
+    if (at === undefined) return this.#drop('impaired');
+    if (at <= now) return this.#admitted(allocation, bytes, now);
+    // The buffer is the socket's and is used again.
+    const copy = Buffer.from(bytes);
+    const kept = this.#parts.delayed.add(at, allocation, copy.length, () => this.#arrived(allocation, copy));
+    return kept ? undefined : this.#drop('overload');
+  }
+
+  /** A delayed packet meets the rules of the moment at which it arrives. */
+  #arrived(allocation: Allocation, bytes: Buffer): void {
+    const now = this.#parts.clock.monotonic();
+    if (allocation.ending !== undefined) return this.#drop('no_allocation');
+    if (allocation.deadline.at <= now) return this.#drop('expired');
+    return this.#admitted(allocation, bytes, now);
+  }
+
+  #admitted(allocation: Allocation, bytes: Buffer, now: number): void {
     return isChannelData(bytes)
       ? this.#channelData(allocation, bytes, now)
       : this.#sendIndication(allocation, bytes, now);
@@ -174,10 +195,49 @@ export class Forwarder {
       this.#drop('too_large');
       return true;
     }
+    if (allocation.impairment !== undefined) {
+      const payload = passage.bytes.subarray(passage.start, passage.start + passage.length);
+      const frame = this.#framed(Buffer.allocUnsafe(framed), channel, peer, port, payload);
+      this.#overImpairedLeg(allocation, allocation.impairment, peerClass, frame, passage.now);
+      return true;
+    }
     const slot = outbox.take(leg, 'data');
     if (slot === undefined) allowance?.refund(framed);
     else outbox.sendToClient(slot, allocation, peerClass, this.#frame(slot, channel, peer, port, framed, passage));
     return true;
+  }
+
+  /** `frame` is memory of its own. */
+  #overImpairedLeg(
+    allocation: Allocation,
+    { toClient }: ImpairedLeg,
+    peerClass: ClassIndex,
+    frame: Buffer,
+    now: number,
+  ): void {
+    const send = () => {
+      if (allocation.ending !== undefined) return this.#drop('no_allocation');
+      const slot = this.#parts.outbox.take(allocation.leg, 'data');
+      if (slot === undefined) allocation.allowance?.refund(frame.length);
+      else this.#parts.outbox.sendToClient(slot, allocation, peerClass, frame);
+      return undefined;
+    };
+    const at = toClient.arrival(frame.length, now);
+    if (at !== undefined && at <= now) return send();
+    const kept = at !== undefined && this.#parts.delayed.add(at, allocation, frame.length, send);
+    if (kept) return undefined;
+    allocation.allowance?.refund(frame.length);
+    return this.#drop(at === undefined ? 'impaired' : 'overload');
+  }
+
+  /** Frames a copy of the payload. */
+  #framed(frame: Buffer, channel: Channel | undefined, peer: Peer, port: number, payload: Buffer): Buffer {
+    if (channel === undefined) {
+      encodeDataIndication(frame, 0, this.#parts.transactionIds.next(), peer.octets, port, payload);
+      return frame;
+    }
+    frame.set(payload, CHANNEL_DATA_HEADER_LENGTH);
+    return frameChannelData(frame, channel, payload.length);
   }
 
   #frame(
@@ -194,14 +254,7 @@ export class Forwarder {
       const frame = bytes.subarray(header, header + framed);
       return frameChannelData(frame, channel, length);
     }
-    const frame = slot.room(framed);
-    const payload = length === bytes.length ? bytes : bytes.subarray(start, start + length);
-    if (channel === undefined) {
-      encodeDataIndication(frame, 0, this.#parts.transactionIds.next(), peer.octets, port, payload);
-      return frame;
-    }
-    frame.set(payload, CHANNEL_DATA_HEADER_LENGTH);
-    return frameChannelData(frame, channel, length);
+    return this.#framed(slot.room(framed), channel, peer, port, bytes.subarray(start, start + length));
   }
 
   #carry(bytes: Buffer, start: number, length: number, now: number): Passage {

@@ -26,15 +26,15 @@ const urls = {
   reportUrl: 'http://relay.test/v1/stats',
 };
 
-function app(id: string, plainUsernames = false): AppSettings {
-  const keys = [{ id: `${id}-key`, secrets: [`${id} secret`], plainUsernames }];
+function app(id: string, plainUsernames = false, impairment = false): AppSettings {
+  const keys = [{ id: `${id}-key`, secrets: [`${id} secret`], plainUsernames, impairment }];
   return { id, tokenHashes: [hashToken(`${id}-token`)], keys, origins: [] };
 }
 
-async function service(ceilings?: CredentialLimits, plainKey = false) {
+async function service(ceilings?: CredentialLimits, plainKey = false, impairment = false) {
   const clock = new ManualClock(START);
   const hashes = { relayTokenHash: hashToken('relay'), sourceTokenHash: '', operatorTokenHash: '' };
-  const authority = createAuthority({ apps: [app('shop', plainKey), app('rival')], ...hashes }, clock);
+  const authority = createAuthority({ apps: [app('shop', plainKey, impairment), app('rival')], ...hashes }, clock);
   const metrics = new Metrics();
   const revoked: (Revocation & { app: string })[] = [];
   const http = createHttp({ log: silentLog, authority, host: '127.0.0.1' });
@@ -96,6 +96,20 @@ describe('POST /v1/turn/keys/:keyId/credentials/generate-ice-servers', () => {
     });
   });
 
+  it('seals network conditions for a key that allows them, and refuses them for any other', async () => {
+    const impairment = { lossPercent: 3, delayMs: 200, jitterMs: 20, rateKbps: 1_000 };
+    const { generate, claimsOf } = await service(undefined, false, true);
+    const granted = await generate({ impairment });
+    expect(granted.statusCode).toBe(201);
+    expect(claimsOf(granted.json())).toMatchObject({ claims: { impairment } });
+    const partly = await generate({ impairment: { lossPercent: 0.5 } });
+    expect(claimsOf(partly.json())).toMatchObject({ claims: { impairment: { lossPercent: 0.5, delayMs: 0 } } });
+
+    const refused = await (await service()).generate({ impairment });
+    expect(refused.statusCode).toBe(403);
+    expect(refused.json()).toMatchObject({ error: { code: 'TP_RELAY_IMPAIRMENT' } });
+  });
+
   it('gives an hour to a call without ttl, and to one without any body', async () => {
     const { generate, claimsOf } = await service();
     for (const body of [{}, undefined]) {
@@ -149,6 +163,11 @@ describe('POST /v1/turn/keys/:keyId/credentials/generate-ice-servers', () => {
     ['a customIdentifier that is a number', { ttl: 60, customIdentifier: 7 }, ['customIdentifier']],
     ['a name over 64 UTF-8 bytes', { call: 'é'.repeat(33) }, ['call']],
     ['a limit that is not known', { limits: { bandwidth: 1 } }, ['limits']],
+    [
+      'conditions out of range',
+      { impairment: { lossPercent: 101, delayMs: 0.5, jitterMs: -1, rateKbps: 7 } },
+      ['impairment.lossPercent', 'impairment.delayMs', 'impairment.jitterMs', 'impairment.rateKbps'],
+    ],
     ['a bad ttl and a bad name together', { ttl: 0, participant: [] }, ['ttl', 'participant']],
     ['an array', [], ['']],
   ])('answers TP_KERNEL_INVALID, with every fault, to %s', async (_name, body, paths) => {

@@ -30,7 +30,20 @@ const limits = fc.record(
   },
   { requiredKeys: [] },
 );
-const claims: fc.Arbitrary<CredentialClaims> = fc.record({ customId: name, call: name, participant: name, limits });
+const impairment = fc.record(
+  {
+    lossPercent: fc.integer({ min: 0, max: 10_000 }).map((hundredths) => hundredths / 100),
+    delayMs: fc.nat(5_000),
+    jitterMs: fc.nat(5_000),
+  },
+  { requiredKeys: ['lossPercent', 'delayMs', 'jitterMs'] },
+);
+const limited = { customId: name, call: name, participant: name, limits };
+const claims: fc.Arbitrary<CredentialClaims> = fc.oneof(
+  fc.record(limited),
+  fc.record({ ...limited, impairment }),
+  fc.record({ ...limited, impairment: impairment.map((rest) => ({ ...rest, rateKbps: 800 })) }),
+);
 const expiry = fc.integer({ min: 1, max: 99_999_999_999 });
 
 function unseal(username: string, keys: Buffer[]) {
@@ -41,6 +54,13 @@ function unseal(username: string, keys: Buffer[]) {
 }
 
 describe('claims as bytes', () => {
+  it('are refused when they ask for conditions that no credential may have', () => {
+    const said = { customId: '', call: '', participant: '', limits: {}, impairment: { lossPercent: 5 } };
+    const bytes = encodeClaims(said);
+    bytes.writeUInt16BE(10_001, bytes.length - 10);
+    expect(decodeClaims(bytes)).toBeUndefined();
+  });
+
   it('say again exactly what was said', () => {
     fc.assert(
       fc.property(claims, (said) => {

@@ -22,6 +22,21 @@ globalThis.relayProtocols = () =>
     }),
   );
 
+/** What each connection's browser says of the network: packets received and lost, and the round trip in seconds. */
+globalThis.networkFigures = () =>
+  Promise.all(
+    keptConnections.map(async (connection) => {
+      const stats = await connection.getStats();
+      const transport = [...stats.values()].find(({ type }) => type === 'transport');
+      const audio = [...stats.values()].find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio');
+      return {
+        received: audio?.packetsReceived ?? 0,
+        lost: audio?.packetsLost ?? 0,
+        roundTrip: stats.get(transport?.selectedCandidatePairId)?.currentRoundTripTime ?? 0,
+      };
+    }),
+  );
+
 async function figuresOf(connection) {
   const stats = [...(await connection.getStats()).values()];
   const byId = new Map(stats.map((one) => [one.id, one]));
