@@ -8,6 +8,7 @@ import { callRoutes } from '../collector/calls/call-routes.ts';
 import { clientRoutes } from '../collector/client-routes.ts';
 import { ControlFeed } from '../collector/control/control-feed.ts';
 import { controlRoutes } from '../collector/control/control-routes.ts';
+import { dumpRoutes } from '../collector/intake/dump-routes.ts';
 import { egressRoutes, usageRoutes } from '../collector/intake/metering-routes.ts';
 import { statsRoutes } from '../collector/intake/stats-routes.ts';
 import type { Store } from '../collector/store/store.ts';
@@ -25,6 +26,7 @@ import { generateRequest } from '../relay/contract.ts';
 import { issueIceServers } from '../relay/credentials/ice-servers.ts';
 import { credentialRoutes } from '../relay/credentials/routes.ts';
 import type { Config } from './config.ts';
+import { reportDays } from './store.ts';
 import { publicHost, serviceUrls } from './urls.ts';
 
 /** Milliseconds between two looks for other collectors' revocations: a relay hears of one within a second. */
@@ -58,6 +60,14 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   });
   await http.register(controlRoutes, { feed });
   await http.register(statsRoutes, { writer: store, authority, score: audioScorer, clock, metrics, log });
+  await http.register(dumpRoutes, {
+    writer: store,
+    score: audioScorer,
+    clock,
+    metrics,
+    log,
+    keptDays: reportDays(config),
+  });
   await http.register(usageRoutes, { writer: store, clock });
   await http.register(egressRoutes, { writer: store, clock, authority });
   await http.register(callRoutes, { reader: store, clock });

@@ -48,6 +48,12 @@ export function retentionOf(config: Config): Retention {
   return Object.fromEntries(tableNames.map((name) => [name, days(name)])) as Retention;
 }
 
+/** Days for which all that a client reported is kept. */
+export function reportDays(config: Config): number {
+  const kept = retentionOf(config);
+  return Math.min(kept.stream_intervals, kept.connection_intervals, kept.call_events);
+}
+
 /**
  * Runs a command on the store. Starts the embedded server for its duration only when none runs, and brings its tables up
  * to date: the service may never have run in this version.

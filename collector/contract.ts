@@ -49,14 +49,53 @@ export const report = z.strictObject({
 });
 export type Report = z.output<typeof report>;
 
+/** Rows, by what they are about. */
+export interface StoredRows {
+  readonly streams: number;
+  readonly connections: number;
+  readonly events: number;
+}
+
+/** What was left out of something that was stored otherwise: where it stood, and what is wrong with it. */
+export interface Rejected {
+  readonly path: string;
+  readonly message: string;
+}
+
 /**
- * 200 of POST /v1/stats: every row of the batch is stored. `serverTime` is Unix milliseconds at receipt, for the client's
- * offset; a batch without samples and events asks for nothing else. It also stands beside the error TP_COLLECTOR_CLOCK
- * (times too far from now): nothing of that batch is stored, so it may be sent again with another offset.
+ * 200 of POST /v1/stats: every row of the batch is stored; 207: every row but those that `rejected` names, which would be
+ * refused again. `serverTime` is Unix milliseconds at receipt, for the client's offset; a batch without samples and events
+ * asks for nothing else. It also stands beside the error TP_COLLECTOR_CLOCK (times too far from now): nothing of that batch
+ * is stored, so it may be sent again with another offset.
  */
 export interface ReportAnswer {
-  readonly stored: { readonly streams: number; readonly connections: number; readonly events: number };
+  readonly stored: StoredRows;
+  readonly rejected?: readonly Rejected[];
   readonly serverTime: number;
+}
+
+// ── Recordings: whole calls in the formats of the field ─────────────────────────────────────────────────────────────
+
+export const formatNames = [
+  'native',
+  'observertc',
+  'rtcstats',
+  'rtcstats-legacy',
+  'webrtc-internals',
+  'peermetrics',
+] as const;
+export type FormatName = (typeof formatNames)[number];
+
+/** 200 and 207 of POST /v1/dumps: every row is stored but those of what `rejected` names. */
+export interface DumpAnswer {
+  readonly format: FormatName;
+  /** As the request or the recording names it, else made from what is in it: the same for the same recording. */
+  readonly calls: readonly string[];
+  readonly connections: number;
+  readonly stored: StoredRows;
+  readonly rejected?: readonly Rejected[];
+  /** What the reader of these rows should know of the recording. */
+  readonly notes?: readonly string[];
 }
 
 // ── SFU egress: generic cumulative counters ─────────────────────────────────────────────────────────────────────────

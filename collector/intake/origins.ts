@@ -27,7 +27,7 @@ export function answerPreflight(server: FastifyInstance, path: string, authority
       .headers({
         'access-control-allow-origin': origin,
         'access-control-allow-methods': 'POST',
-        'access-control-allow-headers': 'authorization, content-type',
+        'access-control-allow-headers': 'authorization, content-encoding, content-type',
         'access-control-max-age': String(PREFLIGHT_SECONDS),
         vary: 'origin',
       })

@@ -1,22 +1,30 @@
-/** POST /v1/stats: client reports. An answer of 2xx means that every row of the batch is in the store. */
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+/** POST /v1/stats: client reports. An answer of 2xx means that every row of the batch is in the store, less what it names. */
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest, RequestPayload } from 'fastify';
 import type { Clock } from '../../kernel/clock.ts';
-import { issuesOf, TurnpikeError } from '../../kernel/errors.ts';
-import type { Issue } from '../../kernel/errors.ts';
+import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import type { Authority } from '../../kernel/principals.ts';
 import type { ReportClaims } from '../../kernel/report-token.ts';
-import { report } from '../contract.ts';
-import type { AudioScorer, Report, ReportAnswer } from '../contract.ts';
-import { normaliseReport, timeIssues } from '../normalise/report.ts';
+import { shortName } from '../../relay/contract.ts';
+import type { AudioScorer, FormatName, ReportAnswer } from '../contract.ts';
+import { normaliseReport } from '../normalise/report.ts';
 import type { Reporter } from '../normalise/report.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { Allowance, DEFAULT_ALLOWANCE } from './allowance.ts';
 import type { AllowanceLimits } from './allowance.ts';
 import { Batcher } from './batcher.ts';
+import { windowAround } from './checks.ts';
+import { bytesOf, decoded, decoderOf } from './decompression.ts';
+import { isObject } from './formats/format.ts';
+import type { Numbered, Origin } from './formats/format.ts';
+import { native } from './formats/native.ts';
+import { observertc } from './formats/observertc.ts';
 import { answerPreflight, exposeAnswer, requireOrigin } from './origins.ts';
 import { QualityMetrics } from './quality-metrics.ts';
+import { Recording } from './recording.ts';
+import { countedAs } from './report-results.ts';
 
 export interface StatsRouteOptions {
   readonly writer: StoreWriter;
@@ -31,11 +39,11 @@ export interface StatsRouteOptions {
 }
 
 const PATH = '/v1/stats';
+/** Largest body, as it is sent and as it is after decompression, bytes. */
 const BODY_LIMIT = 1_048_576;
-const MAX_ISSUES = 20;
 
 export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server, options) => {
-  const { authority, clock, metrics } = options;
+  const { authority, clock, metrics, score } = options;
   const batcher = new Batcher({
     writer: options.writer,
     log: options.log,
@@ -46,8 +54,7 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
   const reports = metrics.counter('turnpike_collector_reports_total');
 
   server.addHook('onClose', () => batcher.close());
-  // Beacons cannot set a content type without a preflight, which may not outlive their page.
-  server.addContentTypeParser('text/plain', { parseAs: 'string' }, server.getDefaultJsonParser('error', 'error'));
+  parseBodies(server);
   answerPreflight(server, PATH, authority);
 
   server.post(
@@ -62,69 +69,106 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
         void reply.header('retry-after', String(seconds));
         throw new TurnpikeError('TP_KERNEL_RATE_LIMITED');
       },
+      preParsing: async (request, _reply, payload) => decompress(request, payload),
       onSend: exposeAnswer(authority),
-      onResponse: async (_request, reply) => {
-        reports.inc({ format: 'native', result: resultOf(reply) });
+      onResponse: async (request, reply) => {
+        reports.inc({ format: formatOf(request.body), result: countedAs(reply.statusCode) });
       },
     },
-    async (request: FastifyRequest): Promise<ReportAnswer> => {
+    async (request: FastifyRequest, reply): Promise<ReportAnswer> => {
       const receivedAt = clock.now();
       const claims = claimsOf(request);
-      const batch = readReport(request.body, receivedAt);
-      allowance.admit(claims, batch.connection);
-      const reporter = reporterOf(claims, batch);
-      const rows = normaliseReport(batch, reporter, options.score);
-      await batcher.write({ ...rows });
-      quality.observe(JSON.stringify([reporter.app, batch.connection, batch.seq]), rows);
-      return {
-        stored: {
-          streams: rows.stream_intervals.length,
-          connections: rows.connection_intervals.length,
-          events: rows.call_events.length,
-        },
-        serverTime: receivedAt,
+      const recording = readBody(request.body, receivedAt);
+      const batches = recording.take(true);
+      for (const { origin } of batches) allowance.admit(claims, origin.connection);
+      const stored = { streams: 0, connections: 0, events: 0 };
+      const write = async ({ origin, batch }: Numbered) => {
+        const reporter = reporterOf(claims, origin);
+        const rows = normaliseReport(batch, reporter, score);
+        await batcher.write({ ...rows });
+        // a batch without a number is known by its newest sample
+        const name = batch.seq ?? `t${batch.samples.at(-1)?.t ?? batch.events.at(-1)?.t}`;
+        quality.observe(JSON.stringify([reporter.app, batch.connection, name]), rows);
+        stored.streams += rows.stream_intervals.length;
+        stored.connections += rows.connection_intervals.length;
+        stored.events += rows.call_events.length;
       };
+      await Promise.all(batches.map(write));
+      if (recording.rejections.count === 0) return { stored, serverTime: receivedAt };
+      void reply.status(207);
+      return { stored, rejected: recording.rejections.list(), serverTime: receivedAt };
     },
   );
 };
+
+/**
+ * Beacons cannot set a content type without a preflight, which may not outlive their page. Members of a sample may have any
+ * name: they are read, never assigned. A body that would itself change its prototype is no report.
+ */
+function parseBodies(server: FastifyInstance): void {
+  server.addContentTypeParser(['application/json', 'text/plain'], { parseAs: 'string' }, (_request, text, done) => {
+    try {
+      const body: unknown = JSON.parse(String(text));
+      if (isObject(body) && Object.hasOwn(body, '__proto__')) throw new TurnpikeError('TP_KERNEL_BAD_JSON');
+      done(null, body);
+    } catch {
+      done(new TurnpikeError('TP_KERNEL_BAD_JSON'));
+    }
+  });
+}
+
+/** The body behind its Content-Encoding. Its parser holds it to the limit again. */
+function decompress(request: FastifyRequest, payload: RequestPayload): RequestPayload {
+  const decoder = decoderOf(request.headers['content-encoding']);
+  if (decoder === undefined) return payload;
+  let passed = 0;
+  const source = bytesOf(request.raw, BODY_LIMIT, (bytes) => (passed += bytes));
+  const plain: RequestPayload = Readable.from(decoded(source, decoder()), { objectMode: false });
+  return Object.defineProperty(plain, 'receivedEncodedLength', { get: () => passed });
+}
 
 function claimsOf({ principal }: FastifyRequest): ReportClaims {
   if (principal?.kind !== 'report') throw new TurnpikeError('TP_KERNEL_FORBIDDEN');
   return principal.claims;
 }
 
-/** Checks shape and times; all faults together, as far as anybody would read them. */
-function readReport(body: unknown, now: number): Report {
-  const parsed = report.safeParse(body);
-  if (!parsed.success) {
-    throw new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues: shown(issuesOf(parsed.error)) });
-  }
-  const issues = timeIssues(parsed.data, now);
-  if (issues.length === 0) return parsed.data;
-  // A client whose clock is far off cannot learn its offset from acknowledgements: it would never get one.
-  const beside = { serverTime: now } satisfies Partial<ReportAnswer>;
-  throw new TurnpikeError('TP_COLLECTOR_CLOCK', undefined, { issues: shown(issues), beside });
+function formatOf(body: unknown): FormatName {
+  return observertc.recognises(Array.isArray(body) ? body[0] : body) ? 'observertc' : 'native';
 }
 
-function shown(issues: readonly Issue[]): Issue[] {
-  const first = issues.slice(0, MAX_ISSUES);
-  if (issues.length > MAX_ISSUES) first.push({ path: '', message: `and ${issues.length - MAX_ISSUES} more` });
-  return first;
+/**
+ * A report of ours, or ClientSamples of ObserveRTC: one, or a list that begins with a whole one. Faults of shape are told
+ * together, as far as anybody would read them; with times all too far from now, nothing is kept and the time is told.
+ */
+function readBody(body: unknown, now: number): Recording {
+  const recording = new Recording(windowAround(now));
+  if (formatOf(body) === 'observertc') {
+    const reader = observertc.open();
+    for (const [index, sample] of [body].flat().entries()) {
+      for (const said of reader.read(sample, Array.isArray(body) ? String(index) : '')) recording.add(said);
+    }
+  } else {
+    for (const said of native.open().read(body, '')) recording.add(said);
+  }
+  const { kept, mistimed, rejections } = recording;
+  if (kept > 0 || rejections.count === 0) return recording;
+  const issues = rejections.list();
+  if (mistimed === 0) throw new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues });
+  // A client whose clock is far off cannot learn its offset from acknowledgements: it would never get one.
+  const beside = { serverTime: now } satisfies Partial<ReportAnswer>;
+  throw new TurnpikeError('TP_COLLECTOR_CLOCK', undefined, { issues, beside });
 }
 
 /** The token's ids override the report's. A call that nobody named is a call of this one connection. */
-function reporterOf(claims: ReportClaims, batch: Report): Reporter {
-  const named = (...names: (string | undefined)[]) => names.find((name) => name !== undefined && name !== '');
+function reporterOf(claims: ReportClaims, origin: Origin): Reporter {
+  const named = (...names: (string | undefined)[]) => names.find(isName);
   return {
     app: claims.app,
-    call: named(claims.call, batch.call) ?? batch.connection,
-    participant: named(claims.participant, batch.participant) ?? '',
+    call: named(claims.call, origin.call) ?? origin.connection,
+    participant: named(claims.participant, origin.participant) ?? '',
   };
 }
 
-function resultOf({ statusCode }: FastifyReply): string {
-  if (statusCode < 300) return 'stored';
-  if (statusCode === 429) return 'limited';
-  if (statusCode === 401 || statusCode === 403) return 'refused';
-  return statusCode < 500 ? 'invalid' : 'unavailable';
+function isName(name: string | undefined): boolean {
+  return name !== undefined && name !== '' && shortName.safeParse(name).success;
 }

@@ -67,7 +67,7 @@ describe('Prometheus rules', () => {
     expect(new Set(words)).toEqual(new Set(['connected', 'refused', 'unavailable']));
     const counting = [
       'relay/usage/uplink.ts',
-      'collector/intake/stats-routes.ts',
+      'collector/intake/report-results.ts',
       'collector/intake/quality-metrics.ts',
     ]
       .map((file) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8'))

@@ -1,6 +1,9 @@
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ReportSample } from '../../../collector/contract.ts';
 import { statsRoutes } from '../../../collector/intake/stats-routes.ts';
+import type { Row } from '../../../collector/store/store.ts';
 import { ManualClock } from '../../../kernel/clock.ts';
 import { TurnpikeError } from '../../../kernel/errors.ts';
 import { silentLog } from '../../../kernel/log.ts';
@@ -8,6 +11,7 @@ import { Metrics } from '../../../kernel/metrics.ts';
 import { recordedSamples } from '../recording.ts';
 import { scoreInboundAudio } from '../normalise/scorer.ts';
 import { FakeWriter, reportToken, service } from '../service.ts';
+import * as encode from './encoders.ts';
 
 const START = Date.UTC(2026, 10, 20, 18);
 
@@ -185,7 +189,9 @@ describe('POST /v1/stats', () => {
     });
 
     it('a report full of faults, without listing them all', async () => {
-      const answer = await post(body({ events: Array.from({ length: 900 }, () => ({ t: 'x', type: '!' })) }));
+      const events = Array.from({ length: 900 }, () => ({ t: 'x', type: '!' }));
+      const answer = await post(body({ samples: [], events }));
+      expect(answer.statusCode).toBe(400);
       const { error } = answer.json<{ error: { issues: { message: string }[] } }>();
       expect(error.issues).toHaveLength(21);
       expect(error.issues.at(-1)?.message).toBe('and 1780 more');
@@ -260,6 +266,178 @@ describe('POST /v1/stats', () => {
     expect(Object.keys({})).toEqual([]);
   });
 
+  describe('one bad sample does not cost the others', () => {
+    interface Partial207 {
+      readonly stored: { readonly streams: number; readonly connections: number };
+      readonly rejected: readonly { readonly path: string; readonly message: string }[];
+      readonly serverTime: number;
+    }
+    const partial = async (change: object) => {
+      const answer = await post(body(change));
+      expect(answer.statusCode).toBe(207);
+      return answer.json<Partial207>();
+    };
+    const [one, two, three, ...rest] = samples;
+    const withMember = (sample: ReportSample | undefined, type: string, member: string, value: unknown) => ({
+      ...sample,
+      stats: sample?.stats.map((entry) => (entry.type === type ? { ...entry, [member]: value } : entry)),
+    });
+
+    it('one that is none is left out by name', async () => {
+      const { rejected, stored, serverTime } = await partial({
+        samples: [one, { t: 'noon', stats: [] }, three, ...rest],
+      });
+      expect(rejected).toEqual([{ path: 'samples.1.t', message: expect.any(String) as string }]);
+      expect(stored.connections).toBe(4);
+      expect(serverTime).toBe(START);
+    });
+
+    it('one that came twice, and one that is older than the one before', async () => {
+      const { rejected, stored } = await partial({ samples: [one, two, two, one, three, ...rest] });
+      expect(rejected.map(({ path }) => path)).toEqual(['samples.2.t', 'samples.3.t']);
+      expect(stored.connections).toBe(5);
+    });
+
+    it('one of another time', async () => {
+      const late = { ...rest.at(-1), t: (samples.at(-1)?.t ?? 0) + 8_000_000 };
+      const { rejected, stored } = await partial({ samples: [...samples, late] });
+      expect(rejected).toEqual([
+        { path: 'samples.6.t', message: expect.stringContaining('2026-11-20T18:00') as string },
+      ]);
+      expect(stored.connections).toBe(5);
+    });
+
+    it.each([
+      ['packetsReceived', 1e308],
+      ['packetsReceived', -1],
+      ['packetsReceived', '17'],
+      ['bytesReceived', 0.5],
+      ['jitter', 'NaN'],
+      ['totalAudioEnergy', -0.1],
+      ['concealedSamples', [1]],
+      ['packetsLost', { a: 1 }],
+    ])('a %s of %j is named, taken for missing, and costs no other member', async (member, value) => {
+      const { rejected } = await partial({ samples: [one, withMember(two, 'inbound-rtp', member, value), three] });
+      expect(rejected.length).toBeGreaterThan(0);
+      for (const { path } of rejected) expect(path).toMatch(new RegExp(`^samples\\.1\\.stats\\.\\d+\\.${member}$`));
+      const inbound = writer.rowsOf('stream_intervals').filter((row) => row['direction'] === 'inbound');
+      expect(inbound.length).toBeGreaterThan(1);
+      expect(inbound.some((row) => row['total_samples_received'] !== null)).toBe(true);
+    });
+
+    it('an event that is none', async () => {
+      const { rejected, stored } = await partial({ events: [{ t: 0 }, { t: START - offset, type: 'setup' }] });
+      expect(rejected.map(({ path }) => path)).toEqual(['events.0.type']);
+      expect(stored).toMatchObject({ events: 1 });
+    });
+
+    it('and nothing that a browser says is named', async () => {
+      for (const name of [
+        'chromium-156-good',
+        'chromium-156-turn-killed',
+        'chromium-156-turn-stall',
+        'firefox-153esr-good',
+      ]) {
+        const recorded = recordedSamples(name, 'a').slice(0, 20);
+        const answer = await post(body({ offset: START - (recorded.at(-1)?.t ?? 0), samples: recorded, events: [] }));
+        expect(answer.statusCode).toBe(200);
+      }
+    });
+
+    it('names like those that objects are born with are members like others', async () => {
+      const text = JSON.stringify(body()).replaceAll(
+        '"packetsReceived":',
+        '"__proto__":{"polluted":1},"constructor":7,"packetsReceived":',
+      );
+      const answer = await post(text);
+      expect(answer.statusCode).toBe(200);
+      expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+      expect(writer.rowsOf('stream_intervals').filter((row) => row['packets'] !== null).length).toBeGreaterThan(10);
+    });
+  });
+
+  describe('a compressed report', () => {
+    const squeezed = (payload: Buffer, encoding: string) =>
+      http.inject({
+        method: 'POST',
+        url: '/v1/stats',
+        headers: {
+          'content-type': 'application/json',
+          'content-encoding': encoding,
+          authorization: `Bearer ${reportToken('demo', START)}`,
+        },
+        payload,
+      });
+
+    it.each([
+      ['gzip', gzipSync],
+      ['deflate', deflateSync],
+      ['br', brotliCompressSync],
+    ] as const)('of %s is stored like any other', async (encoding, compress) => {
+      const answer = await squeezed(compress(JSON.stringify(body())), encoding);
+      expect(answer.statusCode).toBe(200);
+      expect(writer.rowsOf('connection_intervals')).toHaveLength(5);
+    });
+
+    it('is refused when it does not decompress, becomes too large, or is of an encoding that nobody has', async () => {
+      for (const [payload, encoding, status, code] of [
+        [Buffer.from(JSON.stringify(body())), 'gzip', 400, 'TP_COLLECTOR_COMPRESSION'],
+        [gzipSync(JSON.stringify(body())).subarray(0, 900), 'gzip', 400, 'TP_COLLECTOR_COMPRESSION'],
+        [gzipSync(Buffer.alloc(50_000_000, ' ')), 'gzip', 413, 'TP_KERNEL_BODY_TOO_LARGE'],
+        [gzipSync('{"v":1,'), 'gzip', 400, 'TP_KERNEL_BAD_JSON'],
+        [Buffer.from('x'), 'compress', 415, 'TP_COLLECTOR_ENCODING'],
+      ] as const) {
+        const answer = await squeezed(payload, encoding);
+        expect([answer.statusCode, answer.json<{ error: { code: string } }>().error.code]).toEqual([status, code]);
+      }
+      expect(writer.inserts).toEqual([]);
+    });
+  });
+
+  describe('ClientSamples of ObserveRTC', () => {
+    const shift = START - (recordedSamples('chromium-156-good', 'b').at(-1)?.t ?? 0);
+    const call = encode.recordedCall('chromium-156-good', 'b', shift);
+
+    it('give the same rows as a report of ours, and the same again when they come again', async () => {
+      expect((await post(clone(encode.clientSamples(call)))).statusCode).toBe(200);
+      const first = writer.inserts.splice(0);
+      expect((await post(encode.asObserveRtc(call))).statusCode).toBe(200);
+      expect(writer.inserts).toEqual(first);
+      const report = { v: 1, connection: 'connection-1', seq: 0, offset: 0, samples: call.samples, events: [] };
+      writer.inserts.length = 0;
+      expect((await post(report)).statusCode).toBe(200);
+      const figures = (rows: readonly Row[]) =>
+        rows.map(({ stream, ts, packets, mos, bytes }) => [stream, ts, packets, mos, bytes]);
+      const streams = first.find(({ table }) => table === 'stream_intervals')?.rows ?? [];
+      const order = (rows: unknown[][]) => rows.toSorted((a, b) => String(a).localeCompare(String(b)));
+      expect(order(figures(streams))).toEqual(order(figures(writer.rowsOf('stream_intervals'))));
+      expect(streams[0]).toMatchObject({ call_id: 'standup', participant_id: 'ann', app_id: 'demo' });
+    });
+
+    it('may be differences behind a whole one, and only then', async () => {
+      const messages = encode
+        .asObserveRtcDelta(call)
+        .split('\n')
+        .map((line): unknown => JSON.parse(line));
+      expect((await post(messages)).statusCode).toBe(200);
+      expect(writer.rowsOf('connection_intervals')).toHaveLength(call.samples.length - 1);
+      const answer = await post(messages.slice(1));
+      expect(answer.statusCode).toBe(400);
+      expect(answer.json()).toMatchObject({
+        error: {
+          code: 'TP_COLLECTOR_DESYNC',
+          issues: [{ path: '0.peerConnections.0.inboundRtps.0.id', message: 'was never sent' }],
+        },
+      });
+    });
+
+    it('count under their own format', async () => {
+      await post(encode.asObserveRtc(call));
+      const [value] = await counted('turnpike_collector_reports_total');
+      expect(value?.labels).toEqual({ format: 'observertc', result: 'stored' });
+    });
+  });
+
   describe('preflight', () => {
     const preflight = (origin?: string) =>
       http.inject({
@@ -274,7 +452,7 @@ describe('POST /v1/stats', () => {
         expect(answer.statusCode).toBe(204);
         expect(answer.headers).toMatchObject({
           'access-control-allow-origin': origin,
-          'access-control-allow-headers': 'authorization, content-type',
+          'access-control-allow-headers': 'authorization, content-encoding, content-type',
           vary: 'origin',
         });
       }
@@ -295,3 +473,5 @@ describe('POST /v1/stats', () => {
     expect(answer.headers['access-control-allow-origin']).toBe('https://demo.example');
   });
 });
+
+const clone = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;

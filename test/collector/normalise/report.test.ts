@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ReportSample } from '../../../collector/contract.ts';
-import { normaliseReport, timeIssues } from '../../../collector/normalise/report.ts';
+import { normaliseReport } from '../../../collector/normalise/report.ts';
 import { scoreInboundAudio } from './scorer.ts';
 import { reportOf } from '../recording.ts';
 
@@ -420,25 +420,5 @@ describe('events', () => {
       { ts: T + 5, sample_index: 0, type: 'setup', value: 'connected', value_ms: 312.5, detail: '{}' },
       { ts: T + 6, sample_index: 1, value: '701', value_ms: null, detail: '{"host":"r.example","code":701}' },
     ]);
-  });
-});
-
-describe('a clock that is far off', () => {
-  const now = T + 60_000;
-  it('is told for every sample and event, with what time it is here', () => {
-    const report = reportOf([sample(T), sample(T + 3 * 3_600_000)], { events: [{ t: 5, type: 'setup' }] });
-    expect(timeIssues(report, now).map(({ path }) => path)).toEqual(['samples.1.t', 'events.0.t']);
-    expect(timeIssues(report, now)[0]?.message).toContain(new Date(now).toISOString());
-  });
-
-  it('is put right by the offset that the client learnt', () => {
-    const day = 86_400_000;
-    expect(timeIssues(reportOf([sample(T + 400 * day)], { offset: -400 * day }), now)).toEqual([]);
-    expect(timeIssues(reportOf([sample(T)], { offset: 3.2e12 }), now)).toHaveLength(1);
-  });
-
-  it('may be fourteen days behind: a client was offline', () => {
-    expect(timeIssues(reportOf([sample(now - 14 * 86_400_000)]), now)).toEqual([]);
-    expect(timeIssues(reportOf([sample(now - 14 * 86_400_000 - 1)]), now)).toHaveLength(1);
   });
 });

@@ -1,0 +1,197 @@
+/**
+ * ObserveRTC's ClientSample (schema 3): whole, or with the differences of its JSON codec, which has the same names and
+ * leaves out what did not change. A collection lists all its members, so one that is not there has left; a member that is
+ * not there keeps its value. Source: the schemas and the codec's documentation, github.com/ObserveRTC/schemas.
+ */
+import { TurnpikeError } from '../../../kernel/errors.ts';
+import { browserEvent } from '../browser-events.ts';
+import { connectionId } from '../connection-id.ts';
+import { emptyMembers, isObject, numberOf, stringOf } from './format.ts';
+import type { Format, FormatReader, Members, Said } from './format.ts';
+
+/** Collections of a peer connection: the type of their members in webrtc-stats, and what tells one from another. */
+const COLLECTIONS = {
+  inboundRtps: { type: 'inbound-rtp', key: 'ssrc', whole: ['id', 'kind'] },
+  outboundRtps: { type: 'outbound-rtp', key: 'ssrc', whole: ['id', 'kind'] },
+  remoteInboundRtps: { type: 'remote-inbound-rtp', key: 'ssrc', whole: ['id', 'kind'] },
+  remoteOutboundRtps: { type: 'remote-outbound-rtp', key: 'ssrc', whole: ['id', 'kind'] },
+  codecs: { type: 'codec', key: 'id', whole: ['mimeType'] },
+  mediaSources: { type: 'media-source', key: 'id', whole: ['kind'] },
+  mediaPlayouts: { type: 'media-playout', key: 'id', whole: ['kind'] },
+  iceTransports: { type: 'transport', key: 'id', whole: [] },
+  iceCandidates: { type: 'local-candidate', key: 'id', whole: [] },
+  iceCandidatePairs: { type: 'candidate-pair', key: 'id', whole: [] },
+} as const;
+type CollectionName = keyof typeof COLLECTIONS;
+const collectionNames = Object.keys(COLLECTIONS) as CollectionName[];
+
+type Entries = Map<string, Record<string, unknown>>;
+type Connection = Map<CollectionName, Entries>;
+
+interface State {
+  callId: string | undefined;
+  clientId: string | undefined;
+  connections: Map<string, Connection>;
+}
+
+/** One client's stream each: a file may hold those of several. */
+const MAX_CLIENTS = 1_000;
+
+export const observertc: Format = {
+  name: 'observertc',
+  recognises: (first) =>
+    isObject(first) &&
+    numberOf(first['timestamp']) !== undefined &&
+    ['peerConnections', 'clientEvents', 'clientId', 'callId'].some((member) => member in first),
+  open(): FormatReader {
+    const clients = new Map<string, State>();
+    return {
+      *read(record, at) {
+        if (!isObject(record)) {
+          yield { path: at, message: 'is no ClientSample' };
+          return;
+        }
+        const clientId = stringOf(record['clientId']) ?? '';
+        const state = clients.get(clientId) ?? { callId: undefined, clientId: undefined, connections: new Map() };
+        if (clients.size >= MAX_CLIENTS && !clients.has(clientId)) {
+          yield { path: at, message: `is of one client more than ${MAX_CLIENTS}` };
+          return;
+        }
+        clients.set(clientId, state);
+        yield* readClientSample(state, record, at);
+      },
+    };
+  },
+};
+
+function* readClientSample(state: State, sample: Members, at: string): Generator<Said> {
+  const t = numberOf(sample['timestamp']);
+  if (t === undefined) {
+    yield { path: `${at}.timestamp`, message: 'must be Unix milliseconds' };
+    return;
+  }
+  state.callId = stringOf(sample['callId']) ?? state.callId;
+  state.clientId = stringOf(sample['clientId']) ?? state.clientId;
+  const known = new Map<string, Connection>();
+  const given = listOf(sample['peerConnections']);
+  for (const [index, one] of given.entries()) {
+    const path = `${at}.peerConnections.${index}`;
+    const name = stringOf(one['peerConnectionId']);
+    if (name === undefined) {
+      yield { path: `${path}.peerConnectionId`, message: 'must be a name' };
+      continue;
+    }
+    const connection = merge(state.connections.get(name), one, path);
+    known.set(name, connection);
+    yield { origin: originOf(state, name), at: path, sample: { t, stats: statsOf(connection) } };
+  }
+  state.connections = known;
+  yield* readEvents(state, sample, t, at);
+}
+
+function originOf({ callId, clientId }: State, name: string) {
+  return { connection: connectionId(name, callId ?? '', clientId ?? ''), call: callId, participant: clientId };
+}
+
+/** The connection after these differences. A sample that says everything of all its streams begins anew. */
+function merge(before: Connection | undefined, given: Members, path: string): Connection {
+  const base = isWhole(given) ? undefined : before;
+  const merged: Connection = new Map();
+  for (const name of collectionNames) {
+    const { key } = COLLECTIONS[name];
+    const entries: Entries = new Map();
+    for (const [index, entry] of listOf(given[name]).entries()) {
+      const id = entry[key];
+      if (typeof id !== 'string' && typeof id !== 'number') continue;
+      const whole = Object.assign(emptyMembers(), base?.get(name)?.get(String(id)), entry);
+      for (const member of COLLECTIONS[name].whole) {
+        if (whole[member] === undefined) {
+          const at = `${path}.${name}.${index}.${member}`.replace(/^\./, '');
+          const issues = [{ path: at, message: 'was never sent' }];
+          throw new TurnpikeError('TP_COLLECTOR_DESYNC', undefined, { issues });
+        }
+      }
+      entries.set(String(id), whole);
+    }
+    merged.set(name, entries);
+  }
+  return merged;
+}
+
+function isWhole(given: Members): boolean {
+  const streams = [...listOf(given['inboundRtps']), ...listOf(given['outboundRtps'])];
+  return (
+    streams.length > 0 &&
+    collectionNames.every((name) =>
+      listOf(given[name]).every((entry) => COLLECTIONS[name].whole.every((member) => entry[member] !== undefined)),
+    )
+  );
+}
+
+function statsOf(connection: Connection): Record<string, unknown>[] {
+  const remote = new Set(
+    [...(connection.get('iceCandidatePairs')?.values() ?? [])].map((pair) => pair['remoteCandidateId']),
+  );
+  return collectionNames.flatMap((name) =>
+    [...(connection.get(name)?.values() ?? [])].map((entry) => {
+      const type = name === 'iceCandidates' && remote.has(entry['id']) ? 'remote-candidate' : COLLECTIONS[name].type;
+      const stats = Object.assign(emptyMembers(), entry, { type });
+      // the schema's own word for it
+      if (stats['state'] === 'inProgress') stats['state'] = 'in-progress';
+      return stats;
+    }),
+  );
+}
+
+/** Its event types, and the name of the browser's event behind each with the member that is the event's value. */
+const EVENTS: Readonly<Record<string, readonly [event: string, value: string | undefined]>> = {
+  PEER_CONNECTION_STATE_CHANGED: ['connectionstatechange', 'connectionState'],
+  ICE_CONNECTION_STATE_CHANGED: ['iceconnectionstatechange', 'iceConnectionState'],
+  ICE_GATHERING_STATE_CHANGED: ['icegatheringstatechange', 'iceGatheringState'],
+  SIGNALING_STATE_CHANGE: ['signalingstatechange', 'signalingState'],
+  SIGNALING_STATE_CHANGED: ['signalingstatechange', 'signalingState'],
+  NEGOTIATION_NEEDED: ['negotiationneeded', undefined],
+  ICE_CANDIDATE_ERROR: ['icecandidateerror', undefined],
+  PEER_CONNECTION_CLOSED: ['close', undefined],
+};
+const TRACK_EVENTS: Readonly<Record<string, string>> = {
+  MEDIA_TRACK_ADDED: 'track',
+  MEDIA_TRACK_MUTED: 'track_muted',
+  MEDIA_TRACK_UNMUTED: 'track_unmuted',
+  MEDIA_TRACK_REMOVED: 'track_ended',
+};
+
+function* readEvents(state: State, sample: Members, t: number, at: string): Generator<Said> {
+  for (const [index, event] of listOf(sample['clientEvents']).entries()) {
+    const payload = payloadOf(event['payload']);
+    const name = stringOf(payload['peerConnectionId']);
+    const told = eventOf(stringOf(event['type']) ?? '', payload);
+    if (name === undefined || told === undefined) continue;
+    const happened = numberOf(event['timestamp']) ?? t;
+    yield { origin: originOf(state, name), at: `${at}.clientEvents.${index}`, event: { t: happened, ...told } };
+  }
+}
+
+function eventOf(type: string, payload: Members) {
+  const known = Object.hasOwn(EVENTS, type) ? EVENTS[type] : undefined;
+  if (known !== undefined) return browserEvent(known[0], known[1] === undefined ? payload : payload[known[1]]);
+  const kind = payload['kind'];
+  const track = Object.hasOwn(TRACK_EVENTS, type) ? TRACK_EVENTS[type] : undefined;
+  return track !== undefined && (kind === 'audio' || kind === 'video') ? { type: track, value: kind } : undefined;
+}
+
+/** An object; before schema 3.6 JSON in a string. */
+function payloadOf(payload: unknown): Members {
+  if (isObject(payload)) return payload;
+  if (typeof payload !== 'string') return {};
+  try {
+    const parsed: unknown = JSON.parse(payload);
+    return isObject(parsed) ? parsed : {};
+  } catch {
+    return {};
+  }
+}
+
+function listOf(value: unknown): Members[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
