@@ -83,6 +83,21 @@ function tools(program: Command): void {
     });
   withConfig(
     program
+      .command('import')
+      .description('read call recordings into the store')
+      .argument('<file...>', 'recordings of webrtc-internals, rtcstats, ObserveRTC, peermetrics or the SDK; gzip too'),
+    STORE,
+  )
+    .option('--app <app>', 'app that the calls belong to, where there are several')
+    .option('--call <call>', 'name of the call, instead of what the recording says')
+    .option('--participant <participant>', 'who recorded it, instead of what the recording says')
+    .option('--json', 'print JSON instead of text')
+    .action(async (files: string[], _options: unknown, command: Command) => {
+      const { importRecordings } = await import('./import.ts');
+      await importRecordings(files, command);
+    });
+  withConfig(
+    program
       .command('statement')
       .description('egress cost statement of a month')
       .argument('<period>', 'a month, such as 2026-11'),
