@@ -204,6 +204,12 @@ export const configSchema = z.strictObject({
         .enum(['keep', 'disconnect'])
         .default('keep')
         .describe('What happens to a live allocation when its credential expires.'),
+      onStop: z
+        .enum(['end', 'keep'])
+        .default('end')
+        .describe(
+          'What happens to live allocations when the relay is told to stop: they end, after `drainSeconds`, or the relay that starts next in this data directory goes on with those over UDP, as it does after a crash.',
+        ),
       drainSeconds: z
         .int()
         .min(0)

@@ -59,7 +59,8 @@ export async function relay(command: Command): Promise<void> {
     await node.start();
     lifecycle.onClose('node', () => node.stop());
     await serveMetrics({ config, authority, node, log, metrics, lifecycle });
-    if (config.turn.drainSeconds > 0) lifecycle.onClose('drain', () => drained(node, config.turn.drainSeconds, cut));
+    const drains = config.turn.onStop === 'end' && config.turn.drainSeconds > 0;
+    if (drains) lifecycle.onClose('drain', () => drained(node, config.turn.drainSeconds, cut));
     log.info({ listening: node.listening(), serverId: node.serverId, bootId: node.bootId }, 'relaying');
   });
 }
@@ -106,7 +107,6 @@ function nodeOf(parts: {
     plane,
     turn: {
       realm: turn.realm,
-      nonceKey: systemRandom.bytes(32),
       authenticator: createAuthenticator(parts.authority),
       policy,
       relayPorts: { first, last },
@@ -125,6 +125,7 @@ function nodeOf(parts: {
         ...(tls === undefined ? {} : { tls }),
       })),
     },
+    onStop: turn.onStop,
     directory: join(data, 'relay'),
     ...(relay.serverId === undefined ? {} : { serverId: relay.serverId }),
     collector: parts.uplink,

@@ -68,7 +68,7 @@ function partsOf(config: Config, bootstrap: Bootstrap, userArgs: readonly string
   const role = (name: string, more: readonly string[]): SupervisedPart => ({
     name,
     start(abort) {
-      const drainSeconds = name === 'relay' ? turn.drainSeconds : 0;
+      const drainSeconds = name === 'relay' && turn.onStop === 'end' ? turn.drainSeconds : 0;
       return startChild({ program, args: [name, ...userArgs, ...concrete, ...more], env, drainSeconds }, abort);
     },
   });

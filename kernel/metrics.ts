@@ -18,6 +18,11 @@ export const metricTable = {
     help: 'Allocate requests by outcome (ok, or the STUN error code).',
     labels: ['transport', 'result'],
   },
+  turnpike_relay_resumed_allocations_total: {
+    kind: 'counter',
+    help: 'Allocations that the last run left, by what became of them (resumed, or why not).',
+    labels: ['result'],
+  },
   turnpike_relay_bytes_total: {
     kind: 'counter',
     help: 'Bytes relayed, counted in the plane (client side framed, peer side raw).',

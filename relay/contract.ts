@@ -45,7 +45,7 @@ export const usageRecord = z.strictObject({
   transport: z.enum(['udp', 'tcp', 'tls']),
   client_family: z.union([z.literal(4), z.literal(6)]),
   relay_family: z.union([z.literal(4), z.literal(6)]),
-  /** Whether this is the allocation's last reading. */
+  /** Whether this is the allocation's last reading of this boot. One that outlives its relay's process goes on in the next. */
   final: z.boolean(),
   client_control_tx_bytes: u64,
   classes: z.strictObject({ internet: classTotals, own_relay: classTotals, sfu: classTotals }),

@@ -16,6 +16,9 @@ import { ControlFollower } from './control/control-follower.ts';
 import { revocable } from './control/revocable.ts';
 import { countingObserver, showConnections, showPlane } from './node-metrics.ts';
 import type { AllocationId, Command, Listener, Plane, PlaneEvent } from './planes/plane.ts';
+import { keptNonceKey } from './nonce-key.ts';
+import { Journal } from './restart/journal.ts';
+import { Resumption } from './restart/resumption.ts';
 import { keptServerId } from './server-id.ts';
 import type { Instant } from './turn/authenticator.ts';
 import { TurnCore } from './turn/core.ts';
@@ -29,8 +32,10 @@ import { UsageWriter } from './usage/writer.ts';
 export interface RelayNodeOptions {
   /** Not started yet; the node starts and closes it. */
   readonly plane: Plane;
-  readonly turn: Omit<TurnOptions, 'observer' | 'random'>;
-  /** The relay's own directory (`<data>/relay`): usage spool, revocations, server id. */
+  readonly turn: Omit<TurnOptions, 'observer' | 'random' | 'nonceKey'>;
+  /** What `stop` makes of live allocations: ends them (default), or leaves them to the node that starts here next. */
+  readonly onStop?: 'end' | 'keep';
+  /** The relay's own directory (`<data>/relay`): usage spool and journal, revocations, server id, nonce key. */
   readonly directory: string;
   /** Name in usage records; made up once and kept when absent. */
   readonly serverId?: string;
@@ -63,7 +68,10 @@ export interface RelayNode {
    * goes on being reported; `stop` comes after.
    */
   drain(milliseconds: number, cut: AbortSignal): Promise<void>;
-  /** Ends every allocation with its final record and delivers what can be delivered soon; the rest waits on disk. */
+  /**
+   * Ends every allocation with its final record and delivers what can be delivered soon; the rest waits on disk. Where
+   * allocations are kept, so do the last records of those that a successor can go on with.
+   */
   stop(): Promise<void>;
   listening(): readonly Listener[];
   /** Allocations alive or being opened. */
@@ -93,6 +101,8 @@ class Node implements RelayNode {
   readonly #writer: UsageWriter;
   readonly #uplink: Uplink;
   readonly #control: ControlFollower;
+  readonly #journal: Journal;
+  readonly #resumption: Resumption;
   readonly #maxSpooled: number;
   #timer: NodeJS.Timeout | undefined;
   #state: 'made' | 'started' | 'stopping' = 'made';
@@ -111,7 +121,14 @@ class Node implements RelayNode {
       return new ControlFollower({ directory, collector: options.collector, end, clock, random, log, metrics });
     });
     const authenticator = revocable(options.turn.authenticator, this.#control);
-    this.#core = new TurnCore({ ...options.turn, authenticator, random, observer: countingObserver(metrics) });
+    const nonceKey = keptNonceKey(options.directory, random);
+    this.#core = new TurnCore({
+      ...options.turn,
+      nonceKey,
+      authenticator,
+      random,
+      observer: countingObserver(metrics),
+    });
     this.#meter = new Meter(this, clock.now());
     this.#maxSpooled = options.maxSpooledRecords ?? DEFAULT_MAX_RECORDS;
     this.#spool = openIn(
@@ -129,6 +146,18 @@ class Node implements RelayNode {
       metrics,
     });
     this.#writer = new UsageWriter({ spool: this.#spool, onRecords: () => this.#uplink.wake(), log, metrics });
+    this.#journal = new Journal({
+      core: this.#core,
+      keep: (states) => this.#writer.write({ ...NOTHING, states }),
+      now: () => this.#now(),
+    });
+    this.#resumption = new Resumption({
+      core: this.#core,
+      apply: (command) => plane.apply(command),
+      forget: (ended) => this.#writer.write({ ...NOTHING, ended }),
+      log,
+      metrics,
+    });
     showPlane(plane, metrics);
     showConnections(plane, metrics);
     metrics.gauge('turnpike_relay_allocations', (gauge) => gauge.set(this.#core.size));
@@ -138,10 +167,11 @@ class Node implements RelayNode {
   async start(): Promise<void> {
     const { finals, readmitted } = this.#spool.recovery;
     if (finals > 0)
-      this.#options.log.warn({ allocations: finals }, 'the relay was killed; its last usage is recovered');
+      this.#options.log.warn({ allocations: finals }, 'the last run left allocations; their usage is recovered');
     if (readmitted > 0) this.#options.log.info({ records: readmitted }, 'refused usage records are tried again');
     await this.#plane.start((event) => this.#onEvent(event));
     this.#state = 'started';
+    this.#resumption.begin(this.#spool.left(), this.#now());
     this.#uplink.start();
     this.#control.start();
     this.#schedule();
@@ -204,12 +234,29 @@ class Node implements RelayNode {
   }
 
   #onEvent(event: PlaneEvent): void {
+    // A client that was here before the start is not told that it has nothing; it asks again in half a second.
+    if (event.type === 'control' && event.from.transport === 'udp' && this.#state === 'made') return;
     const at = this.#now();
-    if (event.type === 'closed') this.#writer.write(this.#meter.closed(event.allocation, event.counters, at));
+    if (event.type === 'closed') this.#closed(event, at);
     const commands = this.#ask(event, at);
     // Before the answer is sent: it is the first thing that the new allocation counts.
     if (event.type === 'opened') this.#begin(event.allocation, at);
+    if (event.type === 'exhausted') this.#resumption.answered(event.allocation, false);
+    this.#apply(commands);
+  }
+
+  #apply(commands: readonly Command[]): void {
     for (const command of commands) this.#plane.apply(command);
+    this.#journal.commanded(commands);
+  }
+
+  #closed({ allocation, reason, counters }: PlaneEvent & { type: 'closed' }, at: Instant): void {
+    const isLeft = this.#options.onStop === 'keep' && reason === 'shutdown' && this.#journal.keeps(allocation);
+    const { records } = this.#meter.closed(allocation, counters, at);
+    const last = records.at(-1);
+    // What is left to a successor looks as if this process had been killed, with its very last word as the checkpoint.
+    if (!isLeft) this.#writer.write({ ...NOTHING, records, ended: [allocation] });
+    else if (last !== undefined) this.#writer.write({ ...NOTHING, records: records.slice(0, -1), checkpoints: [last] });
   }
 
   #ask(event: PlaneEvent, at: Instant): readonly Command[] {
@@ -224,7 +271,9 @@ class Node implements RelayNode {
 
   #begin(id: AllocationId, at: Instant): void {
     const allocation = this.#core.allocation(id);
+    this.#resumption.answered(id, allocation?.state === 'live');
     if (allocation?.state !== 'live') return;
+    this.#journal.opened(id);
     const { app, keyId, claims, fiveTuple, clientFamily, relayFamily } = allocation;
     const { customId, call, participant } = claims;
     const { transport } = fiveTuple;
@@ -237,7 +286,7 @@ class Node implements RelayNode {
   /** Ends every allocation of a credential that was revoked. */
   #endAll(username: string): void {
     for (const { id } of this.#core.allocationsOf(username)) {
-      for (const command of this.#core.close(id, 'revoked')) this.#plane.apply(command);
+      this.#apply(this.#core.close(id, 'revoked'));
     }
   }
 
@@ -245,7 +294,7 @@ class Node implements RelayNode {
     this.#plane.tick();
     const at = this.#now();
     this.#control.forget(at.now, (username) => this.#core.allocationsOf(username).length > 0);
-    for (const command of this.#core.expire(at)) this.#plane.apply(command);
+    this.#apply(this.#core.expire(at));
     this.#writer.write(this.#meter.due(at, (allocation) => this.#plane.counters(allocation)));
     if (this.#core.isDraining && this.#core.size === 0) this.#onDrained();
     this.#schedule();
@@ -264,6 +313,7 @@ class Node implements RelayNode {
     this.#state = 'stopping';
     clearTimeout(this.#timer);
     await this.#control.stop();
+    this.#journal.flush();
     await Promise.race([this.#plane.close(), systemSleep(CLOSE_WITHIN, new AbortController().signal)]);
     await this.#writer.settled();
     const delivered = await this.#uplink.flush(AbortSignal.timeout(DELIVER_WITHIN));
@@ -274,6 +324,8 @@ class Node implements RelayNode {
     await this.#spool.close();
   }
 }
+
+const NOTHING = { records: [], checkpoints: [], ended: [] } as const;
 
 /** Opens what is kept in a directory; the error says which directory it is. */
 function openIn<T>(directory: string, open: (directory: string) => T): T {

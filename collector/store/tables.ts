@@ -188,7 +188,7 @@ const egressSamples: Table = {
     column('transport', 'LowCardinality(String)', 'udp, tcp, tls; empty for SFUs.'),
     column('client_family', 'UInt8', '4 or 6; 0 for SFUs.'),
     column('relay_family', 'UInt8', '4 or 6; 0 for SFUs.'),
-    column('final', 'Bool', 'Last reading of the object.'),
+    column('final', 'Bool', 'Last reading of the object in this boot.'),
     ...['client_rx', 'client_tx', 'peer_rx', 'peer_tx'].flatMap((name) => [
       column(`${name}_bytes`, 'UInt64', `Cumulative bytes, ${name.replace('_', ' ')}; egress is client tx.`, COUNTER),
       column(`${name}_packets`, 'UInt64', `Cumulative packets, ${name.replace('_', ' ')}.`, COUNTER),

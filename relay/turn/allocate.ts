@@ -140,15 +140,21 @@ function recordOf({ message, from, at, identity }: TurnRequest, accepted: Accept
 /** Asks the plane for one more port, chosen so that nobody can tell which (RFC 8656 §7.2, §21.1.6). */
 export function openCommand(record: AllocationRecord, settings: Settings): Command {
   record.attempts += 1;
+  const port = pickPort(settings.relayPorts, record.origin.evenPort, settings.random);
+  return openPort(record, port, limitsOf(record.claims.limits));
+}
+
+/** Asks the plane for this port. */
+export function openPort(record: AllocationRecord, port: number, limits: Limits): Command {
   return {
     type: 'open',
     allocation: record.id,
     client: record.fiveTuple,
     family: record.relayFamily,
-    port: pickPort(settings.relayPorts, record.origin.evenPort, settings.random),
+    port,
     deadline: record.deadline,
     app: record.app,
-    limits: limitsOf(record.claims.limits),
+    limits,
     ...(record.claims.impairment === undefined ? {} : { impairment: record.claims.impairment }),
   };
 }
@@ -159,7 +165,8 @@ function pickPort({ first, last }: Settings['relayPorts'], even: boolean, random
   return firstEven + 2 * randomBelow(random, ((last - firstEven) >> 1) + 1);
 }
 
-function limitsOf({ packetsPerSecond, bitsPerSecond, bytes }: CredentialLimits): Limits {
+/** What the plane is to hold an allocation to. */
+export function limitsOf({ packetsPerSecond, bitsPerSecond, bytes }: CredentialLimits): Limits {
   return {
     ...(packetsPerSecond === undefined ? {} : { packetsPerSecond }),
     ...(bitsPerSecond === undefined ? {} : { bitsPerSecond }),

@@ -69,6 +69,8 @@ export class AllocationRecord implements Allocation, Timed {
   relayed: Endpoint | undefined;
   /** The success response as sent, for retransmissions of the request. */
   answer: Uint8Array | undefined;
+  /** Whether it lives on from an earlier process and the plane has not said yet that it has its port again. */
+  isReopening = false;
   /** Ports asked of the plane so far. */
   attempts = 0;
   /** The bucket that new peers are taken from (rate.ts). */

@@ -27,8 +27,16 @@ import type { RequestMethod, RequestResult } from './observer.ts';
 import { RefusalBudget } from './refusal-budget.ts';
 import { refresh } from './refresh.ts';
 import { objection, type Outcome, type State, type TurnRequest } from './request.ts';
+import { resume, type Resumed } from './resume.ts';
 import { settle, type TurnOptions } from './settings.ts';
-import { allocationSnapshot, type CoreSnapshot, coreSnapshot, restoredAllocation } from './snapshot.ts';
+import {
+  allocationSnapshot,
+  type CoreSnapshot,
+  coreSnapshot,
+  momentOf,
+  restoredAllocation,
+  type WrittenAllocation,
+} from './snapshot.ts';
 
 type Handler = (request: TurnRequest, state: State) => Outcome;
 
@@ -141,12 +149,27 @@ export class TurnCore {
   static restore(options: Omit<TurnOptions, 'nonceKey'>, snapshot: unknown, at: Instant): TurnCore {
     const read = coreSnapshot.parse(snapshot);
     const core = new TurnCore({ ...options, nonceKey: Buffer.from(read.nonceKey, 'base64') });
-    const since = at.monotonic - Math.max(0, at.now - read.takenAt);
+    const since = momentOf(read.takenAt, at);
     for (const allocation of read.allocations) {
       core.#state.table.add(restoredAllocation(allocation, since, core.#state.settings));
     }
     core.#state.draining = read.draining;
     return core;
+  }
+
+  /** One live allocation, for `resume` of a successor; undefined when it is not alive. */
+  written(id: AllocationId, at: Instant): WrittenAllocation | undefined {
+    const record = this.#state.table.get(id);
+    if (record?.state !== 'live') return undefined;
+    return { version: 1, takenAt: at.now, allocation: allocationSnapshot(record, at) };
+  }
+
+  /**
+   * Goes on with an allocation that a predecessor has `written`, of which it had sent `spent` bytes to the client. The commands
+   * open its port again and everything behind it; until the plane has answered that it could not, the allocation lives.
+   */
+  resume(written: unknown, spent: bigint, at: Instant): Resumed {
+    return resume(written, spent, at, this.#state);
   }
 
   /** From now on no allocation is given; those that live go on and may be refreshed. There is no way back. */
@@ -272,6 +295,7 @@ export class TurnCore {
   #opened(id: AllocationId, relayed: Endpoint): readonly Command[] {
     const { table, settings } = this.#state;
     const record = table.get(id);
+    if (record?.isReopening === true) return this.#reopened(record, relayed);
     if (record?.state !== 'opening') return [];
     record.state = 'live';
     record.relayed = relayed;
@@ -280,10 +304,18 @@ export class TurnCore {
     return [this.#send(record.fiveTuple, record.answer, record)];
   }
 
+  /** The client knows one relayed address, and no other will do. */
+  #reopened(record: AllocationRecord, { address, port }: Endpoint): readonly Command[] {
+    record.isReopening = false;
+    const isSame = record.relayed?.address === address && record.relayed.port === port;
+    return isSame || record.state !== 'live' ? [] : [this.#end(record, 'failed')];
+  }
+
   #exhausted(id: AllocationId): readonly Command[] {
     const { table, settings } = this.#state;
     const record = table.get(id);
-    if (record === undefined || record.state === 'live') return [];
+    if (record?.isReopening === true) table.forget(id);
+    if (record === undefined || record.state === 'live' || record.isReopening) return [];
     if (record.state === 'opening' && record.attempts < settings.openAttempts) return [openCommand(record, settings)];
     const given = record.state === 'opening';
     table.forget(id);

@@ -70,6 +70,14 @@ export const coreSnapshot = z.strictObject({
   allocations: z.array(allocation),
 });
 export type CoreSnapshot = z.input<typeof coreSnapshot>;
+
+/** One allocation alone, for a journal that writes down only what changes. */
+export const writtenAllocation = z.strictObject({
+  version: coreSnapshot.shape.version,
+  takenAt: coreSnapshot.shape.takenAt,
+  allocation,
+});
+export type WrittenAllocation = z.input<typeof writtenAllocation>;
 export type AllocationSnapshot = z.input<typeof allocation>;
 /** As read: limits in bigint again. */
 type ReadAllocation = z.output<typeof allocation>;
@@ -109,6 +117,11 @@ export function allocationSnapshot(record: AllocationRecord, { monotonic }: Inst
     },
     ...(answer === undefined ? {} : { answer: text(answer) }),
   };
+}
+
+/** The monotonic time, by the clock that is read now, of what was taken then. A wall clock that was put back makes nothing younger. */
+export function momentOf(takenAt: number, at: Instant): number {
+  return at.monotonic - Math.max(0, at.now - takenAt);
 }
 
 /** The record again; `since` is the monotonic time at which the snapshot was taken, by the clock that is read now. */

@@ -28,13 +28,21 @@ export const BOUNDARY_INTERVAL = 900_000;
 const SLICE = 2_000;
 const ENTRY = 10;
 
+/** What a successor needs to go on with an allocation. */
+export interface AllocationState {
+  readonly allocation: AllocationId;
+  readonly text: string;
+}
+
 /** What one moment adds to the spool. */
 export interface Entries {
   /** To be delivered. */
   readonly records: readonly UsageRecord[];
   /** Each replaces its allocation's checkpoint. */
   readonly checkpoints: readonly UsageRecord[];
-  /** Allocations that have had their last record: their checkpoints go. */
+  /** Each replaces its allocation's. */
+  readonly states?: readonly AllocationState[];
+  /** Allocations that have had their last record: their checkpoints and states go. */
   readonly ended: readonly AllocationId[];
 }
 

@@ -3,8 +3,12 @@
  * allocation, and records that the collector refuses. One LMDB environment, so that a record and the checkpoint that
  * follows it are written together or not at all: whatever moment the process dies at, no (boot, allocation, seq) is ever
  * used twice with different totals, and no counted byte is older than the last checkpoint.
+ *
+ * Beside them stands what a successor needs to go on with an allocation (relay/restart/): in the same environment, so that
+ * what an allocation has spent and what it may still spend never part.
  */
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
 import type { UsageRecord } from '../contract.ts';
@@ -44,11 +48,22 @@ export interface Recovery {
   readonly readmitted: number;
 }
 
+/** An allocation as its last process left it. */
+export interface LeftAllocation {
+  readonly allocation: string;
+  /** As it was given to `write`. */
+  readonly text: string;
+  /** Bytes that all of its processes had sent to its client. */
+  readonly spent: bigint;
+}
+
 export class Spool {
   readonly #root: RootDatabase<string, string>;
   readonly #pending: Database<string, [string, number, 0 | 1]>;
   readonly #checkpoints: Database<string, string>;
   readonly #refused: Database<string, [string, number, 0 | 1]>;
+  readonly #states: Database<string, string>;
+  readonly #spent: Database<string, string>;
   readonly #epochs: Database<string, string>;
   readonly #epoch: number;
   readonly #maxRecords: number;
@@ -61,10 +76,13 @@ export class Spool {
     mkdirSync(options.directory, { recursive: true, mode: 0o700 });
     this.#maxRecords = options.maxRecords ?? DEFAULT_MAX_RECORDS;
     this.#crowded = this.#maxRecords;
-    this.#root = open<string, string>({ path: options.directory, encoding: 'string', maxDbs: 4 });
+    this.#root = open<string, string>({ path: options.directory, encoding: 'string', maxDbs: 6 });
+    for (const file of readdirSync(options.directory)) chmodSync(join(options.directory, file), 0o600);
     this.#pending = this.#root.openDB({ name: 'pending', encoding: 'string' });
     this.#checkpoints = this.#root.openDB({ name: 'checkpoints', encoding: 'string' });
     this.#refused = this.#root.openDB({ name: 'refused', encoding: 'string' });
+    this.#states = this.#root.openDB({ name: 'states', encoding: 'string' });
+    this.#spent = this.#root.openDB({ name: 'spent', encoding: 'string' });
     this.#epochs = this.#root.openDB({ name: 'epochs', encoding: 'string', useVersions: true });
     this.#epoch = this.#root.transactionSync(() => {
       const epoch = (this.#epochs.getEntry('writer')?.version ?? 0) + 1;
@@ -76,16 +94,27 @@ export class Spool {
 
   /** Keeps a moment's entries, all or none. Rejects when they could not be written, or when another process took over. */
   async write(entries: Entries): Promise<void> {
-    if (entries.records.length + entries.checkpoints.length + entries.ended.length === 0) return;
+    const { states = [] } = entries;
+    if (entries.records.length + entries.checkpoints.length + entries.ended.length + states.length === 0) return;
     await this.#change(() => {
       for (const record of entries.records) void this.#pending.put(keyOf(record), recordText(record));
       for (const record of entries.checkpoints) void this.#checkpoints.put(record.allocation_id, recordText(record));
-      for (const allocation of entries.ended) void this.#checkpoints.remove(allocation);
+      for (const { allocation, text } of states) void this.#states.put(allocation, text);
+      for (const allocation of entries.ended) {
+        for (const database of [this.#checkpoints, this.#states, this.#spent]) void database.remove(allocation);
+      }
     });
     const pending = this.pending();
     if (pending <= this.#maxRecords) this.#crowded = this.#maxRecords;
     // Should this fail, so will the next write, and that is where it is told.
     if (pending > this.#crowded) this.#makingRoom ??= this.#makeRoom().catch(() => undefined);
+  }
+
+  /** What a process that is gone has left; each stays until it is written again or has ended. */
+  left(): LeftAllocation[] {
+    return Array.from(this.#states.getRange(), ({ key, value }) => {
+      return { allocation: key, text: value, spent: BigInt(this.#spent.get(key) ?? 0) };
+    });
   }
 
   /**
@@ -139,8 +168,11 @@ export class Spool {
   #finish(): number {
     const left = Array.from(this.#checkpoints.getRange());
     for (const { key, value } of left) {
-      const { seq } = JSON.parse(value) as { seq: number };
-      this.#pending.putSync([key, seq, 1], value);
+      const record = JSON.parse(value) as Checkpoint;
+      this.#pending.putSync([key, record.seq, 1], value);
+      if (this.#states.doesExist(key)) {
+        this.#spent.putSync(key, `${BigInt(this.#spent.get(key) ?? 0) + sentToClient(record)}`);
+      }
       this.#checkpoints.removeSync(key);
     }
     return left.length;
@@ -177,6 +209,17 @@ export class Spool {
       this.#makingRoom = undefined;
     }
   }
+}
+
+/** What is read of a checkpoint, which an earlier version may have written. */
+interface Checkpoint {
+  readonly seq: number;
+  readonly classes: Readonly<Record<string, { readonly client_tx_bytes: string }>>;
+}
+
+/** What counts against a credential's quota of bytes. */
+function sentToClient({ classes }: Checkpoint): bigint {
+  return Object.values(classes).reduce((sum, { client_tx_bytes }) => sum + BigInt(client_tx_bytes), 0n);
 }
 
 function keyOf(record: UsageRecord): [string, number, 0 | 1] {

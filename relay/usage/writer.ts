@@ -10,7 +10,7 @@ import type { Metrics } from '../../kernel/metrics.ts';
 import type { UsageRecord } from '../contract.ts';
 import type { AllocationId } from '../planes/plane.ts';
 import { isAtBoundary } from './meter.ts';
-import type { Entries } from './meter.ts';
+import type { AllocationState, Entries } from './meter.ts';
 
 export interface UsageWriterOptions {
   readonly spool: { write(entries: Entries): Promise<void> };
@@ -27,10 +27,11 @@ const MOST = 256;
 interface Waiting {
   readonly records: readonly UsageRecord[];
   readonly checkpoint: UsageRecord | undefined;
+  readonly state: AllocationState | undefined;
   readonly ended: boolean;
 }
 
-const NOTHING: Waiting = { records: [], checkpoint: undefined, ended: false };
+const NOTHING: Waiting = { records: [], checkpoint: undefined, state: undefined, ended: false };
 
 export class UsageWriter {
   readonly #options: UsageWriterOptions;
@@ -99,23 +100,25 @@ export class UsageWriter {
   }
 }
 
-function byAllocation({ records, checkpoints, ended }: Entries): Map<AllocationId, Waiting> {
+function byAllocation({ records, checkpoints, states = [], ended }: Entries): Map<AllocationId, Waiting> {
   const found = new Map<AllocationId, Waiting>();
   const add = (allocation: AllocationId, change: Partial<Waiting>) =>
     void found.set(allocation, joined(found.get(allocation) ?? NOTHING, { ...NOTHING, ...change }));
   for (const record of records) add(record.allocation_id, { records: [record] });
   for (const checkpoint of checkpoints) add(checkpoint.allocation_id, { checkpoint });
+  for (const state of states) add(state.allocation, { state });
   for (const allocation of ended) add(allocation, { ended: true });
   return found;
 }
 
-/** `later` after `earlier`, without readings that a later one contains, and without the checkpoint of what has ended. */
+/** `later` after `earlier`, without readings that a later one contains, and without checkpoint and state of what has ended. */
 function joined(earlier: Waiting, later: Waiting): Waiting {
   const ended = earlier.ended || later.ended;
   const kept = later.records.length === 0 ? earlier.records : earlier.records.filter(standsAlone);
   return {
     records: [...kept, ...later.records],
     checkpoint: ended ? undefined : (later.checkpoint ?? earlier.checkpoint),
+    state: ended ? undefined : (later.state ?? earlier.state),
     ended,
   };
 }
@@ -129,6 +132,7 @@ function entriesOf(waiting: ReadonlyMap<AllocationId, Waiting>): Entries {
   return {
     records: [...waiting.values()].flatMap(({ records }) => records),
     checkpoints: [...waiting.values()].flatMap(({ checkpoint }) => checkpoint ?? []),
+    states: [...waiting.values()].flatMap(({ state }) => state ?? []),
     ended: [...waiting].flatMap(([allocation, { ended }]) => (ended ? [allocation] : [])),
   };
 }

@@ -52,6 +52,7 @@ export function planeConformance(name: string, createPlane: CreatePlane, transpo
     totals(open);
     bothFamilies(open, transport);
     if (transport === 'udp') inDatagrams(open);
+    if (transport === 'udp') reopening(open);
   });
 }
 
@@ -175,6 +176,38 @@ function opening(open: Open): void {
     expect((await stage.open({ port })).answer.type).toBe('exhausted');
     stage.clock.advance(1);
     expect((await stage.open({ port })).answer.type).toBe('opened');
+  });
+}
+
+function reopening(open: Open): void {
+  it('opens the port of a plane that is gone for the same client, and relays at once with what is installed', async () => {
+    const first = await open();
+    const { allocation, client, peer } = await channelScene(first);
+    await client.send(channelData(CHANNEL, hello), first.listener);
+    await peer.next();
+    const listen = first.plane.listening();
+    await first.plane.close();
+
+    const second = await open({ plane: { listen } });
+    // Sent before the plane has said a word: who commands in one go has it whole when the next packet comes.
+    second.apply({
+      type: 'open',
+      allocation: allocation.id,
+      client: second.tuple(client),
+      family: 4,
+      port: allocation.relayed.port,
+      deadline: second.now + 1000,
+      app: 'app',
+      limits: { bytes: 16n },
+    });
+    second.bind(allocation, CHANNEL, peer.local);
+    await client.send(channelData(CHANNEL, hello), second.listener);
+    expect(await peer.next()).toEqual({ bytes: hello, from: allocation.relayed });
+    await peer.send(hello, allocation.relayed);
+    expect((await client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+    expect(second.events[0]).toEqual({ type: 'opened', allocation: allocation.id, relayed: allocation.relayed });
+    const counters = await second.closed(allocation.id, 'quota');
+    expect(counters).toEqual(reading({ internet: { ...upward([4 + 12], [12]), ...downward([12], [4 + 12]) } }));
   });
 }
 

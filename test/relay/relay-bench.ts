@@ -20,7 +20,7 @@ import type { GenerateRequest, Revocation, UsageRecord } from '../../relay/contr
 import { createAuthenticator } from '../../relay/credentials/authenticator.ts';
 import { issueIceServers } from '../../relay/credentials/ice-servers.ts';
 import { createRelayNode } from '../../relay/node.ts';
-import type { RelayNode } from '../../relay/node.ts';
+import type { RelayNode, RelayNodeOptions } from '../../relay/node.ts';
 import { createDgramPlane } from '../../relay/planes/dgram/dgram-plane.ts';
 import type { Listener, Plane } from '../../relay/planes/plane.ts';
 import { TlsIdentity } from '../../relay/planes/stream/tls-identity.ts';
@@ -59,6 +59,7 @@ export async function relayBench(
   directory = mkdtempSync(join(tmpdir(), 'turnpike-node-')),
   collector = { away: false },
   listen: Listener = { transport: 'udp', address: '127.0.0.1', port: 0 },
+  options: Partial<RelayNodeOptions> = {},
 ): Promise<RelayBench> {
   const acknowledged: UsageRecord[] = [];
   const control = new FakeControl();
@@ -97,7 +98,6 @@ export async function relayBench(
     plane,
     turn: {
       realm: 'bench',
-      nonceKey: systemRandom.bytes(32),
       authenticator: createAuthenticator(authority),
       policy,
       // Outside the range from which the system gives peers their ports: one of them in quarantine would be denied.
@@ -110,6 +110,7 @@ export async function relayBench(
     random: systemRandom,
     log: silentLog,
     metrics,
+    ...options,
   });
   await node.start();
   return {
@@ -182,9 +183,9 @@ export class Wire {
     });
   }
 
-  static async open(): Promise<Wire> {
+  static async open(port = 0): Promise<Wire> {
     const socket = createSocket('udp4');
-    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => socket.bind(port, '127.0.0.1', resolve));
     return new Wire(socket);
   }
 

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
@@ -38,6 +38,56 @@ async function contents(spool: Spool): Promise<UsageRecord[]> {
 }
 const briefly = (records: UsageRecord[]) =>
   records.map((record) => `${record.participant_id}#${record.seq}${record.final ? '!' : ''}=${scaleOf(record)}`);
+
+describe('allocations that a process leaves to the next', () => {
+  const id = allocationId(1);
+  const state = (text: string) => ({ allocation: id, text });
+
+  it('come back as they were last written, until they have ended', async () => {
+    const directory = freshDirectory();
+    const spool = new Spool({ directory });
+    await spool.write(entries({ states: [state('old')] }));
+    await spool.write(entries({ states: [state('new'), { allocation: allocationId(2), text: 'other' }] }));
+    await spool.write(entries({ records: [reading(2, 0, NOON, true)], ended: [allocationId(2)] }));
+    const next = new Spool({ directory: copyOf(directory) });
+    expect(next.left()).toEqual([{ allocation: id, text: 'new', spent: 0n }]);
+    await next.write(entries({ ended: [id] }));
+    expect(next.left()).toEqual([]);
+    await Promise.all([spool.close(), next.close()]);
+  });
+
+  it('come with what was sent to their client over all lives, however often it died', async () => {
+    let directory = freshDirectory();
+    const sent = (scale: bigint) =>
+      Object.values(counters(scale).classes).reduce((sum, of) => sum + of.clientTxBytes, 0n);
+    let total = 0n;
+    for (const scale of [5n, 7n]) {
+      const spool = new Spool({ directory });
+      expect(spool.left().map(({ spent }) => spent)).toEqual(total === 0n ? [] : [total]);
+      await spool.write(entries({ states: [state('x')] }));
+      await spool.write(entries({ checkpoints: [reading(1, 0, NOON, true, 1n)] }));
+      await spool.write(entries({ checkpoints: [reading(1, 0, NOON, true, scale)] }));
+      directory = copyOf(directory);
+      await spool.close();
+      total += sent(scale);
+      // A start that dies before it has taken anything up loses none of it and adds nothing.
+      const stillborn = new Spool({ directory });
+      directory = copyOf(directory);
+      await stillborn.close();
+    }
+    const last = new Spool({ directory });
+    expect(last.left()).toEqual([{ allocation: id, text: 'x', spent: total }]);
+    await last.close();
+  });
+
+  it('are in files that nobody else may read', async () => {
+    const directory = freshDirectory();
+    const spool = new Spool({ directory });
+    const modes = readdirSync(directory).map((file) => statSync(join(directory, file)).mode & 0o777);
+    expect(modes).toEqual([0o600, 0o600]);
+    await spool.close();
+  });
+});
 
 describe('the spool', () => {
   it('gives records back oldest allocation first, each in order, until they are settled', async () => {

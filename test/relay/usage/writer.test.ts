@@ -13,7 +13,13 @@ const NOON = Date.UTC(2026, 10, 20, 12);
 function reading(index: number, seq: number, windowEnd = NOON + seq + 1, final = false): UsageRecord {
   return recordOf(identity, metered(index), { seq, windowEnd, final, totals: totalsOf(counters(BigInt(seq))) });
 }
-const entries = (parts: Partial<Entries>): Entries => ({ records: [], checkpoints: [], ended: [], ...parts });
+const entries = (parts: Partial<Entries>): Entries => ({
+  records: [],
+  checkpoints: [],
+  states: [],
+  ended: [],
+  ...parts,
+});
 const briefly = (records: readonly UsageRecord[]) => records.map((each) => `${each.participant_id}#${each.seq}`);
 
 /** A writer onto a disk that can be full, and whose writes can be held up. */
@@ -53,6 +59,21 @@ describe('the usage writer', () => {
     expect(state.told).toBe(1);
     const { values } = await metrics.counter('turnpike_relay_usage_records_total').get();
     expect(values).toEqual([{ labels: { result: 'written' }, value: 2 }]);
+  });
+
+  it('writes the newest state of an allocation, and none of one that has ended', async () => {
+    const { disk, state, writer } = bench();
+    const held = gate();
+    state.hold = held.promise;
+    writer.write(entries({ checkpoints: [reading(1, 0)] }));
+    const states = (...texts: string[]) => texts.map((text, index) => ({ allocation: allocationId(index + 1), text }));
+    writer.write(entries({ states: states('old', 'old') }));
+    writer.write(entries({ states: states('new', 'new') }));
+    writer.write(entries({ records: [reading(2, 0, NOON, true)], ended: [allocationId(2)] }));
+    held.open();
+    await writer.settled();
+    expect(disk.map((each) => each.states)).toEqual([[], states('new')]);
+    expect(disk[1]?.ended).toEqual([allocationId(2)]);
   });
 
   it('writes no more at once than the event loop bears, each allocation whole', async () => {

@@ -37,6 +37,18 @@ globalThis.networkFigures = () =>
     }),
   );
 
+/** The relayed address of each connection's own candidate in use, as `address:port`. */
+globalThis.relayedAddresses = () =>
+  Promise.all(
+    keptConnections.map(async (connection) => {
+      const stats = await connection.getStats();
+      const transport = [...stats.values()].find(({ type }) => type === 'transport');
+      const pair = stats.get(transport?.selectedCandidatePairId);
+      const { candidateType, address, port } = stats.get(pair?.localCandidateId) ?? {};
+      return candidateType === 'relay' ? `${address}:${port}` : null;
+    }),
+  );
+
 async function figuresOf(connection) {
   const stats = [...(await connection.getStats()).values()];
   const byId = new Map(stats.map((one) => [one.id, one]));
