@@ -68,10 +68,11 @@ export async function storeDump(source: AsyncIterable<Buffer>, options: DumpOpti
   };
 }
 
-function nothingKept({ rejections, mistimed }: Recording): TurnpikeError {
+function nothingKept({ rejections, mistimed, desynced }: Recording): TurnpikeError {
   const issues = rejections.list();
   if (issues.length === 0) return new TurnpikeError('TP_COLLECTOR_EMPTY');
-  return new TurnpikeError(mistimed > 0 ? 'TP_COLLECTOR_RETENTION' : 'TP_KERNEL_INVALID', undefined, { issues });
+  if (mistimed > 0) return new TurnpikeError('TP_COLLECTOR_RETENTION', undefined, { issues });
+  return new TurnpikeError(desynced > 0 ? 'TP_COLLECTOR_DESYNC' : 'TP_KERNEL_INVALID', undefined, { issues });
 }
 
 /** Names, normalises and writes batches, and counts. */

@@ -26,9 +26,11 @@ interface Track {
 export class Recording {
   readonly rejections = new Rejections();
   readonly notes = new Set<string>();
-  /** Samples and events that stand, and those that were refused for their times. */
+  /** Samples and events that stand. */
   kept = 0;
+  /** Those that were refused for their times, and those that were differences to nothing. */
   mistimed = 0;
+  desynced = 0;
   readonly #window: Window;
   readonly #tracks = new Map<string, Track>();
   readonly #numbered = new Set<string>();
@@ -51,8 +53,10 @@ export class Recording {
   add(said: Said): void {
     if ('note' in said) {
       if (this.notes.size < MAX_NOTES) this.notes.add(said.note);
-    } else if ('message' in said) this.rejections.add(said);
-    else if ('batch' in said) this.#addBatch(said);
+    } else if ('message' in said) {
+      this.rejections.add(said);
+      if (said.continuesNothing) this.desynced += 1;
+    } else if ('batch' in said) this.#addBatch(said);
     else this.#addReading(said);
   }
 

@@ -150,10 +150,12 @@ function readBody(body: unknown, now: number): Recording {
   } else {
     for (const said of native.open().read(body, '')) recording.add(said);
   }
-  const { kept, mistimed, rejections } = recording;
+  const { kept, mistimed, desynced, rejections } = recording;
   if (kept > 0 || rejections.count === 0) return recording;
   const issues = rejections.list();
-  if (mistimed === 0) throw new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues });
+  if (mistimed === 0) {
+    throw new TurnpikeError(desynced > 0 ? 'TP_COLLECTOR_DESYNC' : 'TP_KERNEL_INVALID', undefined, { issues });
+  }
   // A client whose clock is far off cannot learn its offset from acknowledgements: it would never get one.
   const beside = { serverTime: now } satisfies Partial<ReportAnswer>;
   throw new TurnpikeError('TP_COLLECTOR_CLOCK', undefined, { issues, beside });

@@ -32,6 +32,8 @@ export interface Numbered {
 export interface Fault {
   readonly path: string;
   readonly message: string;
+  /** Differences to something that is not known here. */
+  readonly continuesNothing?: true;
 }
 export interface Note {
   readonly note: string;

@@ -3,11 +3,10 @@
  * leaves out what did not change. A collection lists all its members, so one that is not there has left; a member that is
  * not there keeps its value. Source: the schemas and the codec's documentation, github.com/ObserveRTC/schemas.
  */
-import { TurnpikeError } from '../../../kernel/errors.ts';
 import { browserEvent } from '../browser-events.ts';
 import { connectionId } from '../connection-id.ts';
 import { emptyMembers, isObject, numberOf, stringOf } from './format.ts';
-import type { Format, FormatReader, Members, Said } from './format.ts';
+import type { Fault, Format, FormatReader, Members, Said } from './format.ts';
 
 /** Collections of a peer connection: the type of their members in webrtc-stats, and what tells one from another. */
 const COLLECTIONS = {
@@ -82,6 +81,10 @@ function* readClientSample(state: State, sample: Members, at: string): Generator
       continue;
     }
     const connection = merge(state.connections.get(name), one, path);
+    if ('message' in connection) {
+      yield connection; // and so do those that follow, until one is whole
+      continue;
+    }
     known.set(name, connection);
     yield { origin: originOf(state, name), at: path, sample: { t, stats: statsOf(connection) } };
   }
@@ -93,25 +96,22 @@ function originOf({ callId, clientId }: State, name: string) {
   return { connection: connectionId(name, callId ?? '', clientId ?? ''), call: callId, participant: clientId };
 }
 
-/** The connection after these differences. A sample that says everything of all its streams begins anew. */
-function merge(before: Connection | undefined, given: Members, path: string): Connection {
+/** The connection after these differences, or where they continue nothing. A sample that says all of its streams begins anew. */
+function merge(before: Connection | undefined, given: Members, path: string): Connection | Fault {
   const base = isWhole(given) ? undefined : before;
   const merged: Connection = new Map();
   for (const name of collectionNames) {
-    const { key } = COLLECTIONS[name];
+    const { key, whole } = COLLECTIONS[name];
     const entries: Entries = new Map();
     for (const [index, entry] of listOf(given[name]).entries()) {
       const id = entry[key];
       if (typeof id !== 'string' && typeof id !== 'number') continue;
-      const whole = Object.assign(emptyMembers(), base?.get(name)?.get(String(id)), entry);
-      for (const member of COLLECTIONS[name].whole) {
-        if (whole[member] === undefined) {
-          const at = `${path}.${name}.${index}.${member}`.replace(/^\./, '');
-          const issues = [{ path: at, message: 'was never sent' }];
-          throw new TurnpikeError('TP_COLLECTOR_DESYNC', undefined, { issues });
-        }
+      const complete = Object.assign(emptyMembers(), base?.get(name)?.get(String(id)), entry);
+      const missing = whole.find((member) => complete[member] === undefined);
+      if (missing !== undefined) {
+        return { path: `${path}.${name}.${index}.${missing}`, message: 'was never sent', continuesNothing: true };
       }
-      entries.set(String(id), whole);
+      entries.set(String(id), complete);
     }
     merged.set(name, entries);
   }

@@ -299,6 +299,17 @@ describe('the rest of a recording stands', () => {
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 
+  it('when differences continue nothing, from the next whole sample on', async () => {
+    const messages = encode.asObserveRtcDelta(call).split('\n');
+    const again = encode.clientSamples(call).map((sample) => JSON.stringify(sample));
+    const { answer, connections } = await imported([...messages.slice(3, 5), ...again.slice(5)].join('\n'));
+    expect(answer.rejected).toEqual([
+      { path: expect.stringMatching(/^line 1\.peerConnections\.0\./) as string, message: 'was never sent' },
+      { path: expect.stringMatching(/^line 2\.peerConnections\.0\./) as string, message: 'was never sent' },
+    ]);
+    expect(connections.length).toBe(again.length - 6);
+  });
+
   it('when samples come twice or out of order', async () => {
     const samples = encode.clientSamples(call);
     const [one, two, three, ...rest] = samples;
