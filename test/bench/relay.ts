@@ -15,11 +15,12 @@ import type { ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Endpoint } from '../../kernel/address.ts';
 import { readAnswer, TurnClient } from '../relay/turn-client.ts';
+import { cpuOf } from './processes.ts';
 import { serve } from './relay-servers.ts';
 import type { ServerName } from './relay-servers.ts';
 
@@ -67,13 +68,6 @@ async function freePort(): Promise<number> {
   socket.close();
   await once(socket, 'close');
   return port;
-}
-
-/** CPU microseconds a process has used so far: fields 14 (user) and 15 (system) of /proc/PID/stat, in ticks of 10 ms. */
-function cpuOf(pid: number): { user: number; system: number } {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return { user: Number(fields[11]) * 10_000, system: Number(fields[12]) * 10_000 };
 }
 
 /** Sends requests until one is answered; each is lost and sent again like over any network. */

@@ -26,6 +26,7 @@ import type { Listener, Plane } from '../../relay/planes/plane.ts';
 import { TlsIdentity } from '../../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../../relay/policy/peer-policy.ts';
 import { certificate } from '../conformance/stage.ts';
+import type { TurnOptions } from '../../relay/turn/settings.ts';
 import { readAnswer, TurnClient } from './turn-client.ts';
 import type { Answer } from './turn-client.ts';
 
@@ -60,6 +61,7 @@ export async function relayBench(
   collector = { away: false },
   listen: Listener = { transport: 'udp', address: '127.0.0.1', port: 0 },
   options: Partial<RelayNodeOptions> = {},
+  turn: Partial<TurnOptions> = {},
 ): Promise<RelayBench> {
   const acknowledged: UsageRecord[] = [];
   const control = new FakeControl();
@@ -85,7 +87,7 @@ export async function relayBench(
   const plane = createDgramPlane(
     {
       listen: [listen],
-      tls: new TlsIdentity(certificate('first')),
+      ...(listen.transport === 'tls' ? { tls: new TlsIdentity(certificate('first')) } : {}),
       relayAddress: { 4: '127.0.0.1', 6: '::1' },
       policy,
       portQuarantine: 1_000,
@@ -103,6 +105,7 @@ export async function relayBench(
       // Outside the range from which the system gives peers their ports: one of them in quarantine would be denied.
       relayPorts: { first: 61_000, last: 65_535 },
       families: [4, 6],
+      ...turn,
     },
     directory,
     collector: { url: `http://127.0.0.1:${(intake.address() as AddressInfo).port}`, token: 'relay token' },

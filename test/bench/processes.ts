@@ -1,0 +1,20 @@
+/** What a benchmark asks of the system about a process (Linux). */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** CPU microseconds that a process has used so far: fields 14 (user) and 15 (system) of /proc/PID/stat, in ticks of 10 ms. */
+export function cpuOf(pid: number): { user: number; system: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { user: Number(fields[11]) * 10_000, system: Number(fields[12]) * 10_000 };
+}
+
+/** Resident memory in octets. */
+export function memoryOf(pid: number): number {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kilobytes) * 1024;
+}
+
+/** Open file descriptors, sockets among them. */
+export function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
