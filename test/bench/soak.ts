@@ -29,7 +29,7 @@ const FRAME = new TurnClient('', '').channelData(CHANNEL, PAYLOAD);
 const ROWS = 10;
 const PATIENCE = 10_000;
 /** Allocations before the first reading: code is compiled, pools are filled. */
-const WARM_UP = 2_000;
+const WARM_UP = 20_000;
 
 async function serve(together: number): Promise<void> {
   answerMemory();
