@@ -14,10 +14,14 @@ import { describe, it } from 'vitest';
 
 const parts = {
   chromium: { packages: ['chromium'], programs: ['chromium'] },
-  coturn: { packages: ['coturn'], programs: ['turnutils_uclient', 'turnutils_peer', 'turnserver'] },
+  coturn: {
+    packages: ['coturn'],
+    programs: ['turnutils_uclient', 'turnutils_stunclient', 'turnutils_peer', 'turnserver'],
+  },
   prometheus: { packages: ['prometheus'], programs: ['promtool', 'prometheus'] },
   alertmanager: { packages: ['prometheus-alertmanager'], programs: ['prometheus-alertmanager', 'amtool'] },
   redis: { packages: ['redis-server'], programs: ['redis-server'] },
+  networking: { packages: ['iproute2', 'nftables'], programs: ['ip', 'nft'] },
 } as const satisfies Record<string, { packages: readonly string[]; programs: readonly string[] }>;
 
 export type PartName = keyof typeof parts;
@@ -33,7 +37,11 @@ export interface Part<N extends PartName> {
   readonly it: (name: string, body: () => Promise<void> | void) => void;
 }
 
-export function requirePart<N extends PartName>(name: N): Part<N> {
+/** `refusal`: why this machine cannot run what is there, if it cannot: a reason to skip in CI too, said in the name of each test. */
+export function requirePart<N extends PartName>(
+  name: N,
+  refusal: (part: Pick<Part<N>, 'path'>) => string | undefined = () => undefined,
+): Part<N> {
   let paths = findPrograms(name);
   if (paths === undefined && process.env['TURNPIKE_TEST_INSTALL'] === '1') {
     install(parts[name].packages);
@@ -41,16 +49,18 @@ export function requirePart<N extends PartName>(name: N): Part<N> {
   }
   const command = `apt-get install -y ${parts[name].packages.join(' ')}`;
   if (paths === undefined && process.env['CI'] === 'true') throw new Error(`${name} is missing: ${command}`);
-  const named = (test: string) => (paths === undefined ? `${test} [needs ${name}: ${command}]` : test);
-  const suite = describe.skipIf(paths === undefined);
-  const test = it.skipIf(paths === undefined);
+  const path = (program: Program<N>): string => {
+    const found = paths?.get(program);
+    if (found === undefined) throw new Error(`${program} is missing: ${command}`);
+    return found;
+  };
+  const refused = paths === undefined ? `needs ${name}: ${command}` : refusal({ path });
+  const named = (test: string) => (refused === undefined ? test : `${test} [${refused}]`);
+  const suite = describe.skipIf(refused !== undefined);
+  const test = it.skipIf(refused !== undefined);
   return {
     present: paths !== undefined,
-    path(program) {
-      const path = paths?.get(program);
-      if (path === undefined) throw new Error(`${program} is missing: ${command}`);
-      return path;
-    },
+    path,
     describe: (name, body) => suite(named(name), body),
     it: (name, body) => test(named(name), body),
   };
