@@ -43,6 +43,16 @@ const appSettings = z.strictObject({
     .min(1)
     .describe('TURN keys; the first secret signs, all of them verify.'),
   origins: z.array(z.string()).default(['*']).describe('Origins whose pages may report; * is any.'),
+  peers: z
+    .strictObject({
+      only: z.array(cidr).min(1).optional(),
+      deny: z.array(cidr).optional(),
+      minPort: z.int().min(1).max(65_535).optional(),
+    })
+    .optional()
+    .describe(
+      'Peers that its clients may reach: `only` these ranges (an SFU), none in `deny`, no port below `minPort`.',
+    ),
 });
 
 /**

@@ -20,6 +20,7 @@ import type { RelayNode } from '../relay/node.ts';
 import { createDgramPlane } from '../relay/planes/dgram/dgram-plane.ts';
 import { TlsIdentity } from '../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../relay/policy/peer-policy.ts';
+import type { AppPeers } from '../relay/policy/peer-policy.ts';
 import { authorityOf, loadBootstrap } from './bootstrap.ts';
 import { onParentGone } from './child.ts';
 import { listen } from './listen.ts';
@@ -88,6 +89,7 @@ function nodeOf(parts: {
     allow: turn.allowPeers.map(rangeOf),
     sfuRanges: turn.sfuRanges.map(rangeOf),
     hairpin: turn.hairpin,
+    apps: new Map(parts.config.apps.flatMap(({ id, peers }) => (peers === undefined ? [] : [[id, appPeers(peers)]]))),
   });
   const plane = createDgramPlane(
     {
@@ -166,6 +168,10 @@ async function serveMetrics(parts: {
   await http.register(relayRoutes, { node: parts.node, metrics: parts.metrics });
   await listen(http, { host, port, flag: '--metrics-port <port>' });
   parts.lifecycle.onClose('metrics', () => http.close());
+}
+
+function appPeers({ only, deny, minPort }: NonNullable<Config['apps'][number]['peers']>): AppPeers {
+  return { only: only?.map(rangeOf), deny: deny?.map(rangeOf), minPort };
 }
 
 /** The schema has checked the text already. */

@@ -181,9 +181,9 @@ export interface PeerPolicy {
    * `own` = an address of this relay: allowed only towards a live allocation under the hairpin rule;
    * `denied` = by range or port; otherwise the class to count under.
    */
-  judge(peer: Endpoint): PeerClass | 'denied';
+  judge(peer: Endpoint, app: string): PeerClass | 'denied';
   /** Whether a permission for this address (any port) may be installed at all. */
-  permits(address: string): boolean;
+  permits(address: string, app: string): boolean;
   readonly hairpin: 'app' | 'any' | 'none';
 }
 

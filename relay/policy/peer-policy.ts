@@ -19,8 +19,22 @@ export interface PeerPolicyOptions {
   readonly sfuRanges: readonly Cidr[];
   /** Who may reach whom inside this relay: allocations of the same app, of any app, or nobody. */
   readonly hairpin: 'app' | 'any' | 'none';
+  /** What single apps may reach, beside or instead of what all may. */
+  readonly apps?: ReadonlyMap<string, AppPeers>;
   /** Lowest peer port outside `allow` and `sfuRanges` (default 1024: no well-known service is a WebRTC peer). */
   readonly minPeerPort?: number;
+}
+
+export interface AppPeers {
+  /**
+   * Nothing but these ranges, whatever they are: an app that only ever talks to its SFU is of no use to anybody else. Its own
+   * other allocations are peers like any: they are out of reach unless a range covers their address.
+   */
+  readonly only?: readonly Cidr[] | undefined;
+  /** Ranges refused beside those of all apps. They win over `only`. */
+  readonly deny?: readonly Cidr[] | undefined;
+  /** In place of `minPeerPort`; holds in `only` ranges too. */
+  readonly minPort?: number | undefined;
 }
 
 export const DEFAULT_MIN_PEER_PORT = 1024;
@@ -43,7 +57,14 @@ type Standing = 'denied' | 'own' | 'open' | 'lifted' | 'sfu';
  * not open 2002:a00::/24, and allowing 2002::/16 does not open 10.0.0.0/8.
  */
 export function createPeerPolicy(options: PeerPolicyOptions): PeerPolicy {
-  const { allow, deny = [], sfuRanges, hairpin, minPeerPort = DEFAULT_MIN_PEER_PORT } = options;
+  const {
+    allow,
+    deny = [],
+    sfuRanges,
+    hairpin,
+    minPeerPort = DEFAULT_MIN_PEER_PORT,
+    apps = new Map<string, AppPeers>(),
+  } = options;
   const own = new Set(options.ownAddresses.map(canonical));
 
   const standingOfReading = (reading: Uint8Array): Standing => {
@@ -54,10 +75,19 @@ export function createPeerPolicy(options: PeerPolicyOptions): PeerPolicy {
     return within(defaultDenied, reading) ? 'denied' : 'open';
   };
 
-  const standingOf = (address: string): Standing => {
+  /** An app's own rules are about addresses as they are written; what they could stand for is judged as for everybody. */
+  const standingForApp = (literal: Uint8Array, { only, deny: denied = [] }: AppPeers): Standing => {
+    if (within(deny, literal) || within(denied, literal)) return 'denied';
+    const standing = standingOfReading(literal);
+    if (only === undefined) return standing;
+    if (!within(only, literal)) return 'denied';
+    return standing === 'own' || standing === 'sfu' ? standing : 'lifted';
+  };
+
+  const standingOf = (address: string, peers: AppPeers): Standing => {
     const bytes = parseAddress(address);
     if (bytes === undefined) return 'denied';
-    const literal = standingOfReading(bytes);
+    const literal = standingForApp(bytes, peers);
     const embedded = embeddedIpv4(bytes).map(standingOfReading);
     if (literal === 'denied' || embedded.includes('denied')) return 'denied';
     // An own address in disguise is never the address of an allocation, so nothing there may be reached.
@@ -68,16 +98,18 @@ export function createPeerPolicy(options: PeerPolicyOptions): PeerPolicy {
 
   return {
     hairpin,
-    judge: ({ address, port }: Endpoint): PeerClass | 'denied' => {
+    judge: ({ address, port }: Endpoint, app): PeerClass | 'denied' => {
       if (!Number.isInteger(port) || port < 1 || port > 65_535) return 'denied';
-      const standing = standingOf(address);
+      const peers = apps.get(app) ?? {};
+      if (peers.minPort !== undefined && port < peers.minPort) return 'denied';
+      const standing = standingOf(address, peers);
       if (standing === 'own') return 'own_relay';
       if (standing === 'sfu') return 'sfu';
       if (standing === 'denied') return 'denied';
-      return standing === 'lifted' || port >= minPeerPort ? 'internet' : 'denied';
+      return standing === 'lifted' || port >= (peers.minPort ?? minPeerPort) ? 'internet' : 'denied';
     },
-    permits: (address) => {
-      const standing = standingOf(address);
+    permits: (address, app) => {
+      const standing = standingOf(address, apps.get(app) ?? {});
       return standing === 'own' ? hairpin !== 'none' : standing !== 'denied';
     },
   };

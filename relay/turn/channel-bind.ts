@@ -30,7 +30,10 @@ export function channelBind(request: TurnRequest, { settings }: State): Outcome 
   if (familyOf(peer.address) !== allocation.relayFamily) return failure('PEER_ADDRESS_FAMILY_MISMATCH');
 
   // 6. A peer allowed by policy, address and port, else 403.
-  if (!settings.policy.permits(peer.address) || settings.policy.judge(peer) === 'denied') return failure('FORBIDDEN');
+  const { app } = allocation;
+  if (!settings.policy.permits(peer.address, app) || settings.policy.judge(peer, app) === 'denied') {
+    return failure('FORBIDDEN');
+  }
 
   // 7. Room for both, else 508.
   const addresses = new Set([peer.address]);

@@ -20,7 +20,7 @@ export function createPermission(request: TurnRequest, { settings }: State): Out
   }
 
   // 3. Every peer allowed by policy, else 403.
-  for (const address of addresses) if (!settings.policy.permits(address)) return failure('FORBIDDEN');
+  for (const address of addresses) if (!settings.policy.permits(address, allocation.app)) return failure('FORBIDDEN');
 
   // 4. Room for all, else 508.
   if (!allocation.permissions.hasRoom(addresses, at.monotonic)) {

@@ -541,6 +541,20 @@ function peerPolicy(open: Open, transport: Transport): void {
     expect(stage.counters(allocation)).toEqual(reading({}));
   });
 
+  it('holds each app to its own peers, in both directions', async () => {
+    const stage = await open({ policy: { apps: new Map([['held', { only: [cidr('127.0.0.2/32')] }]]) } });
+    const [free, held] = [await stage.allocate(), await stage.allocate({ app: 'held' })];
+    const peer = await stage.leg();
+    for (const allocation of [free, held]) stage.bind(allocation, CHANNEL, peer.local);
+    await held.client.send(channelData(CHANNEL, hello), stage.listener);
+    await held.client.send(sendIndication(peer.local, hello), stage.listener);
+    await peer.send(hello, held.relayed);
+    await stage.drops({ peer_denied: 3 });
+    expect(stage.counters(held)).toEqual(reading({}));
+    await free.client.send(channelData(CHANNEL, hello), stage.listener);
+    expect((await peer.next()).from).toEqual(free.relayed);
+  });
+
   it('reaches nothing on its own address but live allocations', async () => {
     const stage = await open(denies());
     const [allocation, gone] = [await stage.allocate(), await stage.allocate()];

@@ -84,7 +84,7 @@ export class ForwardingTable {
    * covers it and nothing of ours is there.
    */
   judge(allocation: Allocation, peer: Peer, port: number): Verdict {
-    const verdict = this.#verdict(peer, port);
+    const verdict = this.#verdict(allocation.app, peer, port);
     if (verdict === DENIED || (verdict !== OWN_RELAY && !this.#own.addresses.has(peer.address))) return verdict;
     const neighbour = this.#byRelayed.get(peer.address, port);
     if (neighbour !== undefined) return this.#mayMeet(allocation, neighbour) ? OWN_RELAY : DENIED;
@@ -96,10 +96,10 @@ export class ForwardingTable {
     return hairpin === 'any' || (hairpin === 'app' && one.app === other.app);
   }
 
-  #verdict(peer: Peer, port: number): Verdict {
+  #verdict(app: string, peer: Peer, port: number): Verdict {
     const known = peer.verdicts.get(port);
     if (known !== undefined) return known;
-    const verdict = classIndexes[this.#policy.judge({ address: peer.address, port })];
+    const verdict = classIndexes[this.#policy.judge({ address: peer.address, port }, app)];
     if (peer.verdicts.size >= VERDICTS_KEPT) peer.verdicts.clear();
     peer.verdicts.set(port, verdict);
     return verdict;

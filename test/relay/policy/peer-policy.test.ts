@@ -4,8 +4,9 @@ import { cidrContains, formatAddress, parseAddress, parseCidr } from '../../../k
 import type { Cidr } from '../../../kernel/address.ts';
 import { deniedRanges } from '../../../relay/policy/denied-ranges.ts';
 import { embeddedIpv4 } from '../../../relay/policy/embedded-ipv4.ts';
+import type { Endpoint } from '../../../kernel/address.ts';
 import { createPeerPolicy } from '../../../relay/policy/peer-policy.ts';
-import type { PeerPolicyOptions } from '../../../relay/policy/peer-policy.ts';
+import type { AppPeers, PeerPolicyOptions } from '../../../relay/policy/peer-policy.ts';
 
 const OWN = '8.8.4.4';
 const OWN6 = '2606:4700::1';
@@ -16,8 +17,14 @@ function cidr(text: string): Cidr {
   return parsed;
 }
 
-const policyOf = (options: Partial<PeerPolicyOptions> = {}) =>
-  createPeerPolicy({ ownAddresses: [OWN, OWN6], allow: [], sfuRanges: [], hairpin: 'app', ...options });
+/** As it judges for one app. */
+function policyOf(options: Partial<PeerPolicyOptions> = {}, app = 'shop') {
+  const policy = createPeerPolicy({ ownAddresses: [OWN, OWN6], allow: [], sfuRanges: [], hairpin: 'app', ...options });
+  return {
+    judge: (peer: Endpoint) => policy.judge(peer, app),
+    permits: (address: string) => policy.permits(address, app),
+  };
+}
 
 const hex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0'));
 
@@ -242,5 +249,60 @@ describe("an operator's ranges", () => {
     expect(policy.judge({ address: '::ffff:10.6.6.6', port: 50_000 })).toBe('denied');
     expect(policy.judge({ address: OWN, port: 50_000 })).toBe('denied');
     expect(policy.judge({ address: '10.6.7.1', port: 50_000 })).toBe('sfu');
+  });
+});
+
+describe("an app's own peers", () => {
+  const sfu = [cidr('10.20.0.0/24'), cidr('8.8.8.0/24')];
+  const rules = (peers: AppPeers, more: Partial<PeerPolicyOptions> = {}) => ({
+    apps: new Map([['shop', peers]]),
+    ...more,
+  });
+  const at = (address: string, port = 50_000) => ({ address, port });
+
+  it('are nothing but the ranges it is held to, which may be private, on any port', () => {
+    const policy = policyOf(rules({ only: sfu }));
+    for (const peer of [at('10.20.0.7'), at('10.20.0.7', 443), at('8.8.8.8')])
+      expect(policy.judge(peer)).toBe('internet');
+    for (const address of ['10.20.1.7', '1.1.1.1', '169.254.169.254', '2606:4700::1111', OWN]) {
+      expect(policy.judge(at(address))).toBe('denied');
+      expect(policy.permits(address)).toBe(false);
+    }
+  });
+
+  it('hold for that app alone', () => {
+    const other = policyOf(rules({ only: sfu }), 'another');
+    expect([other.judge(at('10.20.0.7')), other.judge(at('1.1.1.1')), other.permits(OWN)]).toEqual([
+      'denied',
+      'internet',
+      true,
+    ]);
+  });
+
+  it('are fewer by what it denies, and never more than the operator denies to all', () => {
+    const policy = policyOf(rules({ only: sfu, deny: [cidr('8.8.8.8/32')] }, { deny: [cidr('10.20.0.128/25')] }));
+    expect(policy.judge(at('8.8.8.8'))).toBe('denied');
+    expect(policy.judge(at('8.8.8.9'))).toBe('internet');
+    expect(policy.judge(at('10.20.0.200'))).toBe('denied');
+    const open = policyOf(rules({ deny: [cidr('1.1.1.0/24')] }));
+    expect([open.judge(at('1.1.1.1')), open.judge(at('8.8.8.8')), open.judge(at('10.0.0.1'))]).toEqual([
+      'denied',
+      'internet',
+      'denied',
+    ]);
+  });
+
+  it('may have ports of their own', () => {
+    const high = policyOf(rules({ only: sfu, minPort: 10_000 }));
+    expect([high.judge(at('8.8.8.8', 9_999)), high.judge(at('8.8.8.8', 10_000))]).toEqual(['denied', 'internet']);
+    const low = policyOf(rules({ minPort: 53 }));
+    expect([low.judge(at('1.1.1.1', 52)), low.judge(at('1.1.1.1', 53))]).toEqual(['denied', 'internet']);
+  });
+
+  it('keep the class of an SFU range, and other allocations where a range covers them', () => {
+    const policy = policyOf(
+      rules({ only: [cidr('10.20.0.0/24'), cidr(`${OWN}/32`)] }, { sfuRanges: [cidr('10.20.0.0/24')] }),
+    );
+    expect([policy.judge(at('10.20.0.7')), policy.judge(at(OWN))]).toEqual(['sfu', 'own_relay']);
   });
 });

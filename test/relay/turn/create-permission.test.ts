@@ -82,4 +82,19 @@ describe('CreatePermission (RFC 8656 §10)', () => {
     expect(bench.send(client.createPermission([third])).answer?.messageClass).toBe('success');
     expect(bench.send(client.createPermission([other])).answer?.code).toBe(508);
   });
+
+  it('asks what this app may reach, for a permission and for a channel', () => {
+    const asked: string[] = [];
+    const note = (app: string) => {
+      asked.push(app);
+      return false;
+    };
+    const bench = new Bench({ policy: { permits: (_address, app) => note(app), judge: () => 'denied' } });
+    const { client } = bench.allocated();
+    const peer = endpoint('203.0.113.9:5000');
+    expect(bench.send(client.createPermission([peer])).answer?.code).toBe(403);
+    expect(bench.send(client.channelBind(0x4000, peer)).answer?.code).toBe(403);
+    expect(new Set(asked)).toEqual(new Set([bench.core.allocations().next().value?.app]));
+    expect(asked).toHaveLength(2);
+  });
 });
