@@ -2,6 +2,9 @@
 import { z } from 'zod';
 import { canonicalAddress, familyOf, parseCidr } from '../kernel/address.ts';
 import { tables } from '../collector/store/tables.ts';
+import { byteSize } from '../kernel/bytes.ts';
+import { credentialLimits } from '../relay/contract.ts';
+import { DEFAULT_MIN_PEER_PORT } from '../relay/policy/peer-policy.ts';
 
 const ipAddress = z.string().refine((text) => canonicalAddress(text) !== undefined, 'must be an IPv4 or IPv6 address');
 const cidr = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a range such as 10.0.0.0/8');
@@ -28,6 +31,9 @@ const alternate = z.strictObject({
   tls: z.strictObject({ port: port.min(1), domain: z.string().min(1).max(255) }).optional(),
 });
 
+/** The most that an app may grant: bytes as a whole number, or in decimal units as text (`50 GB`). */
+const ceilings = z.strictObject({ ...credentialLimits.shape, bytes: byteSize.optional() });
+
 const appSettings = z.strictObject({
   id: entityName,
   tokenHashes: z.array(sha256Hex).min(1).describe('SHA-256 in hex of each live API token.'),
@@ -43,6 +49,7 @@ const appSettings = z.strictObject({
     .min(1)
     .describe('TURN keys; the first secret signs, all of them verify.'),
   origins: z.array(z.string()).default(['*']).describe('Origins whose pages may report; * is any.'),
+  ceilings: ceilings.optional().describe('The most that its credentials may carry; absent: no ceiling.'),
   peers: z
     .strictObject({
       only: z.array(cidr).min(1).optional(),
@@ -152,6 +159,14 @@ export const configSchema = z.strictObject({
         .default([])
         .describe('ICE server URLs handed out, when the listener’s own are not what clients should use.'),
       allowPeers: z.array(cidr).default([]).describe('Ranges for which the peer policy is lifted.'),
+      denyPeers: z
+        .array(cidr)
+        .default([])
+        .describe('Ranges refused as peers beside those that always are; they win over allowPeers and sfuRanges.'),
+      minPeerPort: port
+        .min(1)
+        .default(DEFAULT_MIN_PEER_PORT)
+        .describe('Lowest port of a peer outside allowPeers and sfuRanges: no well-known service is a WebRTC peer.'),
       sfuRanges: z.array(cidr).default([]).describe('Ranges counted as class sfu (and allowed).'),
       hairpin: z
         .enum(['app', 'any', 'none'])
@@ -266,7 +281,7 @@ export const configSchema = z.strictObject({
   apps: z
     .array(appSettings)
     .superRefine(refuseTwins)
-    .default([])
+    .prefault([])
     .describe('Apps, their API tokens and TURN keys. Empty: one app from the bootstrap environment.'),
   clickhouse: z
     .strictObject({

@@ -88,7 +88,9 @@ function nodeOf(parts: {
     ownAddresses: [...hostsOf(turn), ...Object.values(externalAddress)],
     allow: turn.allowPeers.map(rangeOf),
     sfuRanges: turn.sfuRanges.map(rangeOf),
+    deny: turn.denyPeers.map(rangeOf),
     hairpin: turn.hairpin,
+    minPeerPort: turn.minPeerPort,
     apps: new Map(parts.config.apps.flatMap(({ id, peers }) => (peers === undefined ? [] : [[id, appPeers(peers)]]))),
   });
   const plane = createDgramPlane(

@@ -53,6 +53,7 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   await http.register(credentialRoutes, {
     authority,
     urls: () => urls,
+    ceilingsOf: (app) => authority.app(app)?.ceilings,
     revoke: (app, revocation) => feed.revoke(app, revocation),
     metrics,
     clock,
@@ -92,9 +93,10 @@ function issueForTrying(
   const { app, key } = firstKey(authority);
   // Whoever may try the relay out may do so under any conditions.
   return issueIceServers(check(generateRequest, request), {
-    app,
+    app: app.id,
     key: { ...key, impairment: true },
     urls: serviceUrls(config),
+    ceilings: app.ceilings,
     clock,
     random,
   });
@@ -104,5 +106,5 @@ function firstKey(authority: Authority) {
   const [app] = authority.apps;
   const key = app?.keys[0];
   if (app === undefined || key === undefined) throw new TurnpikeError('TP_RELAY_KEY', 'No app has a TURN key.');
-  return { app: app.id, key };
+  return { app, key };
 }

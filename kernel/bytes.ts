@@ -6,6 +6,7 @@ import { timingSafeEqual, createHash } from 'node:crypto';
 import { z } from 'zod';
 
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
+const DECIMAL_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'] as const;
 
 /** An unsigned 64-bit count written as a decimal string, or as a safe integer. Parsed to bigint. */
 export const u64 = z
@@ -22,6 +23,22 @@ export const u64 = z
     return parsed;
   });
 
+/** Bytes as an operator writes them: a `u64`, or decimal units as text such as `50 GB` or `1.5 TB`. Parsed to bigint, exactly. */
+export const byteSize = z.union([
+  u64,
+  z
+    .string()
+    .regex(/^\d{1,12}(\.\d{1,9})? ?(kB|MB|GB|TB)$/, 'must be a number of bytes, or such as 50 GB')
+    .transform((text, context) => {
+      const [, whole = '0', fraction = '', unit] = /^(\d+)(?:\.(\d+))? ?(\w+)$/.exec(text) ?? [];
+      const digits = 3 * DECIMAL_UNITS.findIndex((name) => name === unit) - fraction.length;
+      const bytes = digits < 0 ? undefined : BigInt(whole + fraction) * 10n ** BigInt(digits);
+      if (bytes !== undefined && bytes <= U64_MAX) return bytes;
+      context.addIssue({ code: 'custom', message: 'must be a whole number of bytes that fits in 64 bits' });
+      return z.NEVER;
+    }),
+]);
+
 /** JSON.stringify replacer by convention of this project: bigint becomes a decimal string. */
 export function bigintAsString(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value;
@@ -32,8 +49,6 @@ export function secretsEqual(left: string | Uint8Array, right: string | Uint8Arr
   const digest = (value: string | Uint8Array) => createHash('sha256').update(value).digest();
   return timingSafeEqual(digest(left), digest(right));
 }
-
-const DECIMAL_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'] as const;
 
 /** `14203112n` → `14.2 MB`. Decimal units (GB = 10^9), three significant digits, for people only. */
 export function formatBytes(bytes: bigint): string {

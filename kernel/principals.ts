@@ -22,10 +22,11 @@ export interface KeySettings {
 export interface AppCeilings {
   /** Allocations alive at once of one credential. */
   readonly allocations?: number | undefined;
-  /** Egress bytes of one allocation. */
+  /** Bytes sent to the client of one credential on one relay. */
   readonly bytes?: bigint | undefined;
   readonly packetsPerSecond?: number | undefined;
   readonly bitsPerSecond?: number | undefined;
+  readonly newPeersPerSecond?: number | undefined;
   /** Egress bytes of the app's relayed calls in a calendar month (UTC), over all relays. */
   readonly bytesPerMonth?: bigint | undefined;
 }

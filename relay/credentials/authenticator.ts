@@ -58,7 +58,7 @@ function lookUpPlain(username: string, owner: OwnedKey | undefined, now: number)
   if (expiresAt <= now) return refuse('expired');
   const customId = shortName.safeParse(name.rest);
   if (!customId.success) return refuse('malformed');
-  const { allocations, bytes, packetsPerSecond, bitsPerSecond } = owner.app.ceilings ?? {};
+  const { allocations, bytes, packetsPerSecond, bitsPerSecond, newPeersPerSecond } = owner.app.ceilings ?? {};
   return {
     ok: true,
     app: owner.app.id,
@@ -68,7 +68,7 @@ function lookUpPlain(username: string, owner: OwnedKey | undefined, now: number)
       customId: customId.data,
       call: '',
       participant: '',
-      limits: { allocations, bytes, packetsPerSecond, bitsPerSecond },
+      limits: { allocations, bytes, packetsPerSecond, bitsPerSecond, newPeersPerSecond },
     },
     expiresAt,
   };

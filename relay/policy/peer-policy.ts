@@ -75,9 +75,9 @@ export function createPeerPolicy(options: PeerPolicyOptions): PeerPolicy {
     return within(defaultDenied, reading) ? 'denied' : 'open';
   };
 
-  /** An app's own rules are about addresses as they are written; what they could stand for is judged as for everybody. */
-  const standingForApp = (literal: Uint8Array, { only, deny: denied = [] }: AppPeers): Standing => {
-    if (within(deny, literal) || within(denied, literal)) return 'denied';
+  /** Its own ranges lift for an app what is denied to all, but only the address as it is written. */
+  const standingForApp = (literal: Uint8Array, { only }: AppPeers): Standing => {
+    if (within(deny, literal)) return 'denied';
     const standing = standingOfReading(literal);
     if (only === undefined) return standing;
     if (!within(only, literal)) return 'denied';
@@ -87,8 +87,11 @@ export function createPeerPolicy(options: PeerPolicyOptions): PeerPolicy {
   const standingOf = (address: string, peers: AppPeers): Standing => {
     const bytes = parseAddress(address);
     if (bytes === undefined) return 'denied';
+    const inner = embeddedIpv4(bytes);
+    const { deny: denied = [] } = peers;
+    if ([bytes, ...inner].some((reading) => within(denied, reading))) return 'denied';
     const literal = standingForApp(bytes, peers);
-    const embedded = embeddedIpv4(bytes).map(standingOfReading);
+    const embedded = inner.map(standingOfReading);
     if (literal === 'denied' || embedded.includes('denied')) return 'denied';
     // An own address in disguise is never the address of an allocation, so nothing there may be reached.
     if (embedded.includes('own')) return 'denied';

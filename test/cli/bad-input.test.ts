@@ -38,7 +38,7 @@ const appOf = (id: string): AppSettings => ({
 });
 const authority = createAuthority(
   {
-    apps: [appOf('shop'), appOf('bank')],
+    apps: [{ ...appOf('shop'), ceilings: { allocations: 10 } }, appOf('bank')],
     relayTokenHash: hashToken('relay-token'),
     sourceTokenHash: hashToken('source-token'),
     operatorTokenHash: hashToken('operator-token'),
@@ -154,6 +154,12 @@ const faults: readonly (readonly [fault: string, request: InjectOptions, code: E
   ],
   ['a call with a line break', generate({ call: 'a\nb' }), 'TP_KERNEL_INVALID', 'call'],
   ['limits that are a list', generate({ limits: [] }), 'TP_KERNEL_INVALID', 'limits'],
+  [
+    "a limit above the app's ceiling",
+    generate({ limits: { allocations: 11 } }),
+    'TP_RELAY_LIMITS',
+    'limits.allocations',
+  ],
   ['an unknown limit', generate({ limits: { packets: 1 } }), 'TP_KERNEL_INVALID', 'limits'],
   ['a limit below 0', generate({ limits: { bytes: '-1' } }), 'TP_KERNEL_INVALID', 'limits.bytes'],
   [

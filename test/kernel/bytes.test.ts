@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { bigintAsString, formatBytes, secretsEqual, u64 } from '../../kernel/bytes.ts';
+import { bigintAsString, byteSize, formatBytes, secretsEqual, u64 } from '../../kernel/bytes.ts';
 
 const U64_MAX = (1n << 64n) - 1n;
 
@@ -17,6 +17,25 @@ describe('u64', () => {
     'refuses %j',
     (value) => {
       expect(u64.safeParse(value).success).toBe(false);
+    },
+  );
+});
+
+describe('byteSize', () => {
+  it.each([
+    ['50 GB', 50_000_000_000n],
+    ['1.5TB', 1_500_000_000_000n],
+    ['0.001 kB', 1n],
+    ['999999999999 MB', 999_999_999_999_000_000n],
+    ['12', 12n],
+    [12, 12n],
+  ])('reads %j exactly', (text, bytes) => {
+    expect(byteSize.parse(text)).toBe(bytes);
+  });
+  it.each(['0.0001 kB', '99999999 TB', '1 GiB', '-1 GB', '1e3 GB', 'GB', '1,5 GB', ' 1 GB', 1.5])(
+    'refuses %j',
+    (text) => {
+      expect(byteSize.safeParse(text).success).toBe(false);
     },
   );
 });

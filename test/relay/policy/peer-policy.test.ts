@@ -1,21 +1,15 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cidrContains, formatAddress, parseAddress, parseCidr } from '../../../kernel/address.ts';
-import type { Cidr } from '../../../kernel/address.ts';
+import { cidrContains, formatAddress, parseAddress } from '../../../kernel/address.ts';
 import { deniedRanges } from '../../../relay/policy/denied-ranges.ts';
 import { embeddedIpv4 } from '../../../relay/policy/embedded-ipv4.ts';
 import type { Endpoint } from '../../../kernel/address.ts';
 import { createPeerPolicy } from '../../../relay/policy/peer-policy.ts';
 import type { AppPeers, PeerPolicyOptions } from '../../../relay/policy/peer-policy.ts';
+import { cidr, encodings, inside } from './disguises.ts';
 
 const OWN = '8.8.4.4';
 const OWN6 = '2606:4700::1';
-
-function cidr(text: string): Cidr {
-  const parsed = parseCidr(text);
-  if (parsed === undefined) throw new Error(`bad range in a test: ${text}`);
-  return parsed;
-}
 
 /** As it judges for one app. */
 function policyOf(options: Partial<PeerPolicyOptions> = {}, app = 'shop') {
@@ -26,57 +20,8 @@ function policyOf(options: Partial<PeerPolicyOptions> = {}, app = 'shop') {
   };
 }
 
-const hex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0'));
-
-/** Every spelling under which an IPv4 address can travel inside an IPv6 one. */
-const encodings: Record<string, (v4: Uint8Array) => string> = {
-  'IPv4-mapped': (v4) => `::ffff:${v4.join('.')}`,
-  'IPv4-compatible': (v4) => `::${v4.join('.')}`,
-  'IPv4-translated': (v4) => `::ffff:0:${v4.join('.')}`,
-  NAT64: (v4) => `64:ff9b::${v4.join('.')}`,
-  'NAT64 local use, 96 bits': (v4) => `64:ff9b:1:fffe::${v4.join('.')}`,
-  'NAT64 local use, 64 bits': (v4) => {
-    const [a, b, c, d] = hex(v4);
-    return `64:ff9b:1:1:00${a}:${b}${c}:${d}00:0`;
-  },
-  'NAT64 local use, 56 bits': (v4) => {
-    const [a, b, c, d] = hex(v4);
-    return `64:ff9b:1:12${a}:00${b}:${c}${d}:0:0`;
-  },
-  'NAT64 local use, 48 bits': (v4) => {
-    const [a, b, c, d] = hex(v4);
-    return `64:ff9b:1:${a}${b}:00${c}:${d}00:0:0`;
-  },
-  '6to4': (v4) => {
-    const [a, b, c, d] = hex(v4);
-    return `2002:${a}${b}:${c}${d}::1`;
-  },
-  'Teredo client': (v4) => {
-    const [a, b, c, d] = hex(v4.map((byte) => byte ^ 0xff));
-    return `2001:0:808:808:0:1:${a}${b}:${c}${d}`;
-  },
-  'Teredo server': (v4) => {
-    const [a, b, c, d] = hex(v4);
-    return `2001:0:${a}${b}:${c}${d}:0:1:f7f7:f7f7`;
-  },
-  ISATAP: (v4) => `2606:4700:1:2:0:5efe:${v4.join('.')}`,
-  'ISATAP, universal bit': (v4) => `2606:4700:1:2:200:5efe:${v4.join('.')}`,
-};
-
 /** Transition prefixes opened by an operator, so that only the address inside is left to judge. */
 const openedPrefixes = ['64:ff9b::/96', '64:ff9b:1::/48', '2002::/16', '2001::/23'].map(cidr);
-
-/** An address of the range: its prefix, the rest at random. */
-function inside(range: Cidr): fc.Arbitrary<Uint8Array> {
-  const width = range.bytes.length;
-  return fc.uint8Array({ minLength: width, maxLength: width }).map((noise) =>
-    noise.map((byte, index) => {
-      const fixed = Math.min(8, Math.max(0, range.prefix - index * 8));
-      const mask = (0xff << (8 - fixed)) & 0xff;
-      return ((range.bytes[index] ?? 0) & mask) | (byte & ~mask & 0xff);
-    }),
-  );
-}
 
 const publicV4 = fc
   .uint8Array({ minLength: 4, maxLength: 4 })
@@ -290,6 +235,16 @@ describe("an app's own peers", () => {
       'internet',
       'denied',
     ]);
+  });
+
+  it('are denied in every spelling, also where the spelling alone would be open', () => {
+    const policy = policyOf(rules({ deny: [cidr('1.1.1.0/24')] }));
+    const open = policyOf(rules({ only: [cidr('::/0')], deny: [cidr('1.1.1.0/24')] }));
+    for (const encode of Object.values(encodings)) {
+      const peer = at(encode(Uint8Array.of(1, 1, 1, 9)));
+      expect([policy.judge(peer), policy.permits(peer.address)]).toEqual(['denied', false]);
+      expect([open.judge(peer), open.permits(peer.address)]).toEqual(['denied', false]);
+    }
   });
 
   it('may have ports of their own', () => {
