@@ -32,7 +32,11 @@ const alternate = z.strictObject({
 });
 
 /** The most that an app may grant: bytes as a whole number, or in decimal units as text (`50 GB`). */
-const ceilings = z.strictObject({ ...credentialLimits.shape, bytes: byteSize.optional() });
+const ceilings = z.strictObject({
+  ...credentialLimits.shape,
+  bytes: byteSize.optional(),
+  bytesPerMonth: byteSize.optional(),
+});
 
 const appSettings = z.strictObject({
   id: entityName,
@@ -270,6 +274,18 @@ export const configSchema = z.strictObject({
     .strictObject({
       serverId: entityName.optional().describe('Name of this relay in usage records; made up and kept when absent.'),
       collector: httpUrl.optional().describe('Collector that usage is reported to.'),
+      onControlTimeout: z
+        .enum(['fail_open', 'fail_closed'])
+        .default('fail_open')
+        .describe(
+          'Whether apps with a cap (ceilings.bytesPerMonth) go on while the collector cannot be heard, or are ended.',
+        ),
+      controlTimeout: z
+        .int()
+        .min(30)
+        .max(86_400)
+        .default(60)
+        .describe('Seconds without an answer after which the collector counts as lost.'),
       metricsHost: z
         .string()
         .min(1)
@@ -311,6 +327,15 @@ export const configSchema = z.strictObject({
     .prefault({}),
 });
 export type Config = z.output<typeof configSchema>;
+
+/** App → bytes that it may carry in a calendar month. */
+export function cappedApps({ apps }: Config): ReadonlyMap<string, bigint> {
+  return new Map(
+    apps.flatMap(({ id, ceilings }): [string, bigint][] =>
+      ceilings?.bytesPerMonth === undefined ? [] : [[id, ceilings.bytesPerMonth]],
+    ),
+  );
+}
 
 /** Environment that bootstraps one app and the service's own tokens; everything else is a key of the schema. */
 export const bootstrapEnv = {

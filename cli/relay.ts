@@ -27,6 +27,7 @@ import { listen } from './listen.ts';
 import { runRole } from './role.ts';
 import type { Config } from './config.ts';
 import { settingsOf } from './settings.ts';
+import { cappedApps } from './config.ts';
 import { externalAddresses, hostsOf, listenersOf, relayAddresses } from './turn-listeners.ts';
 
 /** Milliseconds during which a closed relay port is not opened again, so that its new owner never hears the old peer. */
@@ -128,6 +129,10 @@ function nodeOf(parts: {
         port,
         ...(tls === undefined ? {} : { tls }),
       })),
+    },
+    caps: {
+      closed: new Set(relay.onControlTimeout === 'fail_closed' ? cappedApps(parts.config).keys() : []),
+      timeout: relay.controlTimeout * 1_000,
     },
     onStop: turn.onStop,
     directory: join(data, 'relay'),

@@ -6,6 +6,7 @@ import { standardRules } from '../billing/quality/alerts/alert-rules.ts';
 import { audioScorer } from '../billing/quality/mos/scorer.ts';
 import { callRoutes } from '../collector/calls/call-routes.ts';
 import { clientRoutes } from '../collector/client-routes.ts';
+import { CapWatch } from '../collector/control/caps.ts';
 import { ControlFeed } from '../collector/control/control-feed.ts';
 import { controlRoutes } from '../collector/control/control-routes.ts';
 import { dumpRoutes } from '../collector/intake/dump-routes.ts';
@@ -25,6 +26,7 @@ import type { IceServersAnswer } from '../relay/contract.ts';
 import { generateRequest } from '../relay/contract.ts';
 import { issueIceServers } from '../relay/credentials/ice-servers.ts';
 import { credentialRoutes } from '../relay/credentials/routes.ts';
+import { cappedApps } from './config.ts';
 import type { Config } from './config.ts';
 import { reportDays } from './store.ts';
 import { publicHost, serviceUrls } from './urls.ts';
@@ -50,6 +52,15 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   const isShared = config.clickhouse.url !== undefined;
   const feed = new ControlFeed({ store, clock, random, log, ...(isShared ? { lookMs: LOOK_MS } : {}) });
   await feed.start();
+  const caps = new CapWatch({
+    reader: store,
+    ceilings: cappedApps(config),
+    tell: (list) => feed.cap(list),
+    clock,
+    log,
+  });
+  await caps.start();
+  http.addHook('onClose', () => caps.stop());
   await http.register(credentialRoutes, {
     authority,
     urls: () => urls,

@@ -70,6 +70,11 @@ export const metricTable = {
     labels: [],
   },
   turnpike_relay_revocations: { kind: 'gauge', help: 'Revoked credentials that this relay keeps out.', labels: [] },
+  turnpike_relay_capped_apps: {
+    kind: 'gauge',
+    help: 'Apps that may carry nothing more for now: over their cap, or closed because the collector is lost.',
+    labels: [],
+  },
   turnpike_relay_control_age_seconds: {
     kind: 'gauge',
     help: 'Seconds since the collector last answered for revocations; since the start when it never has.',

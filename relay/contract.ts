@@ -191,11 +191,21 @@ export const revocation = z.object({
 });
 export type Revocation = z.output<typeof revocation>;
 
+/** An app that has carried, over all relays, what it may. */
+export const appCap = z.object({
+  app: shortName.min(1),
+  /** Unix milliseconds after which it may go on, whatever a relay knows: the end of the billing period. */
+  until: z.int().positive(),
+});
+export type AppCap = z.output<typeof appCap>;
+
 /** Members that a relay does not know are ignored: collectors are upgraded first. */
 export const controlAnswer = z.object({
   /** To be sent with the next question. */
   cursor: z.string().min(1).max(64),
   /** Those that the cursor of the question did not cover; all that are in force when it was unknown. */
   revocations: z.array(revocation).max(MAX_REVOCATIONS),
+  /** All that are in force, whatever the cursor; absent when the collector does not know yet, and those heard before stay. */
+  caps: z.array(appCap).max(10_000).optional(),
 });
 export type ControlAnswer = z.output<typeof controlAnswer>;

@@ -13,6 +13,7 @@ import type { Readiness } from '../kernel/probes.ts';
 import type { Random } from '../kernel/random.ts';
 import { uuidV7 } from '../kernel/uuid.ts';
 import { ControlFollower } from './control/control-follower.ts';
+import type { CapRules } from './control/control-follower.ts';
 import { revocable } from './control/revocable.ts';
 import { countingObserver, showConnections, showPlane } from './node-metrics.ts';
 import type { AllocationId, Command, Listener, Plane, PlaneEvent } from './planes/plane.ts';
@@ -32,7 +33,9 @@ import { UsageWriter } from './usage/writer.ts';
 export interface RelayNodeOptions {
   /** Not started yet; the node starts and closes it. */
   readonly plane: Plane;
-  readonly turn: Omit<TurnOptions, 'observer' | 'random' | 'nonceKey'>;
+  readonly turn: Omit<TurnOptions, 'observer' | 'random' | 'nonceKey' | 'isCapped'>;
+  /** What becomes of apps that have a cap while the collector is lost. Absent: they go on. */
+  readonly caps?: CapRules;
   /** What `stop` makes of live allocations: ends them (default), or leaves them to the node that starts here next. */
   readonly onStop?: 'end' | 'keep';
   /** The relay's own directory (`<data>/relay`): usage spool and journal, revocations, server id, nonce key. */
@@ -117,8 +120,17 @@ class Node implements RelayNode {
     this.serverId = options.serverId ?? keptServerId(options.directory, random);
     this.bootId = uuidV7(clock, random);
     this.#control = openIn(join(options.directory, 'control'), (directory) => {
-      const end = (username: string) => this.#endAll(username);
-      return new ControlFollower({ directory, collector: options.collector, end, clock, random, log, metrics });
+      return new ControlFollower({
+        directory,
+        collector: options.collector,
+        end: (username) => this.#endAll(username),
+        endApp: (app) => this.#endApp(app),
+        caps: options.caps ?? { closed: new Set(), timeout: Number.POSITIVE_INFINITY },
+        clock,
+        random,
+        log,
+        metrics,
+      });
     });
     const authenticator = revocable(options.turn.authenticator, this.#control);
     const nonceKey = keptNonceKey(options.directory, random);
@@ -126,6 +138,7 @@ class Node implements RelayNode {
       ...options.turn,
       nonceKey,
       authenticator,
+      isCapped: (app, at) => this.#control.isCapped(app, at.now),
       random,
       observer: countingObserver(metrics),
     });
@@ -290,8 +303,15 @@ class Node implements RelayNode {
     }
   }
 
+  /** Ends every allocation of an app that may carry nothing more. */
+  #endApp(app: string): void {
+    const own = [...this.#core.allocations()].filter((allocation) => allocation.app === app);
+    for (const { id } of own) this.#apply(this.#core.close(id, 'quota'));
+  }
+
   #tick(): void {
     this.#plane.tick();
+    this.#control.watch();
     const at = this.#now();
     this.#control.forget(at.now, (username) => this.#core.allocationsOf(username).length > 0);
     this.#apply(this.#core.expire(at));

@@ -2,7 +2,7 @@
  * What relays are told, and the waiting for it. The store is what lasts; here is the list in memory, in the order in which
  * it came, so that a relay that has it up to some position is told what came after.
  *
- * A cursor is this feed's id and a position in it. Another feed (another collector, or this one started again) does not
+ * A cursor is this feed's id, a position in it and the version of the caps. Another feed (another collector, or this one started again) does not
  * know it and tells everything in force: revocations are never taken back, so hearing one again is harmless.
  */
 import type { Clock } from '../../kernel/clock.ts';
@@ -10,7 +10,7 @@ import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { Random } from '../../kernel/random.ts';
 import { MAX_REVOCATIONS } from '../../relay/contract.ts';
-import type { ControlAnswer, Revocation } from '../../relay/contract.ts';
+import type { AppCap, ControlAnswer, Revocation } from '../../relay/contract.ts';
 import type { StoreReader, StoreWriter } from '../store/store.ts';
 import { revocationRow, revocationsSince } from './revocations.ts';
 import type { AppRevocation } from './revocations.ts';
@@ -45,6 +45,10 @@ export class ControlFeed {
   #entries: Entry[] = [];
   readonly #usernames = new Set<string>();
   readonly #perApp = new Map<string, number>();
+  /** Undefined until they are known for the first time. */
+  #caps: readonly AppCap[] | undefined;
+  /** Rises with every change of the caps. */
+  #capsVersion = 0;
   readonly #waiting = new Set<() => void>();
   /** Unix milliseconds up to which the store has been read; undefined before the first time. */
   #readUpTo: number | undefined;
@@ -91,6 +95,19 @@ export class ControlFeed {
     this.#add([entry]);
   }
 
+  /** All the caps in force: a relay that asks is told when they are others than it knows. */
+  cap(caps: readonly AppCap[]): void {
+    const said = (list: readonly AppCap[]) =>
+      list
+        .map(({ app, until }) => `${app} ${until}`)
+        .toSorted()
+        .join('\n');
+    if (this.#caps !== undefined && said(this.#caps) === said(caps)) return;
+    this.#caps = caps;
+    this.#capsVersion += 1;
+    this.#wake();
+  }
+
   /**
    * What came after the cursor: at once if something did, or if the cursor is not one of ours; else when it comes, or
    * after a while with nothing. Throws TP_COLLECTOR_STORE_UNAVAILABLE before the store has been read.
@@ -99,14 +116,19 @@ export class ControlFeed {
     if (this.#readUpTo === undefined) throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE');
     const position = this.#positionOf(cursor);
     if (position === undefined) return this.#answer(0);
-    if (position === this.#position && !signal.aborted && !this.#stopped) await this.#change(signal);
+    if (position === this.#position && this.#knowsCaps(cursor) && !signal.aborted && !this.#stopped)
+      await this.#change(signal);
     return this.#answer(position);
   }
 
   #positionOf(cursor: string | undefined): number | undefined {
-    const [id, text = ''] = cursor?.split('.') ?? [];
+    const [id, text = ''] = cursor?.split('.', 2) ?? [];
     const position = /^\d{1,15}$/.test(text) ? Number(text) : undefined;
     return id === this.#id && position !== undefined && position <= this.#position ? position : undefined;
+  }
+
+  #knowsCaps(cursor: string | undefined): boolean {
+    return cursor?.split('.')[2] === `${this.#capsVersion}`;
   }
 
   #answer(after: number): ControlAnswer {
@@ -115,8 +137,9 @@ export class ControlFeed {
     const isLast = first + page.length === this.#entries.length;
     const position = isLast ? this.#position : (page.at(-1)?.position ?? this.#position);
     return {
-      cursor: `${this.#id}.${position}`,
+      cursor: `${this.#id}.${position}.${this.#capsVersion}`,
       revocations: page.map(({ username, until }) => ({ username, until })),
+      ...(this.#caps === undefined ? {} : { caps: [...this.#caps] }),
     };
   }
 

@@ -12,11 +12,16 @@ export class ControlState {
   readonly #disk: Database<string, string>;
   /** Username → Unix milliseconds. */
   readonly #revoked = new Map<string, number>();
+  readonly #capsOnDisk: Database<string, string>;
+  /** App → Unix milliseconds. */
+  #caps = new Map<string, number>();
 
   constructor(directory: string) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     this.#root = open<string, string>({ path: directory, encoding: 'string', maxDbs: 2 });
     this.#disk = this.#root.openDB({ name: 'revocations', encoding: 'string' });
+    this.#capsOnDisk = this.#root.openDB({ name: 'caps', encoding: 'string' });
+    for (const { key, value } of this.#capsOnDisk.getRange()) this.#caps.set(key, Number(value));
     for (const { key, value } of this.#disk.getRange()) this.#revoked.set(key, Number(value));
   }
 
@@ -31,6 +36,34 @@ export class ControlState {
   /** Whether this username was revoked. */
   has(username: string): boolean {
     return this.#revoked.has(username);
+  }
+
+  /** Whether the collector said last that this app may carry nothing more before a moment that is still to come. */
+  isCapped(app: string, now: number): boolean {
+    return (this.#caps.get(app) ?? 0) > now;
+  }
+
+  /** Apps that the collector named, be their time past or not. */
+  get cappedApps(): readonly string[] {
+    return [...this.#caps.keys()];
+  }
+
+  /** Takes the caps of an answer in place of those before. Gives the apps that were not among them, and a promise as `take` does. */
+  takeCaps({ caps }: ControlAnswer): {
+    readonly capped: readonly string[];
+    readonly changed: boolean;
+    readonly kept: Promise<void>;
+  } {
+    const before = this.#caps;
+    const after = new Map((caps ?? []).map(({ app, until }) => [app, until]));
+    const isSame = after.size === before.size && [...after].every(([app, until]) => before.get(app) === until);
+    if (caps === undefined || isSame) return { capped: [], changed: false, kept: Promise.resolve() };
+    this.#caps = after;
+    const kept = this.#root.transaction(() => {
+      for (const app of before.keys()) if (!after.has(app)) void this.#capsOnDisk.remove(app);
+      for (const [app, until] of after) void this.#capsOnDisk.put(app, String(until));
+    });
+    return { capped: [...after.keys()].filter((app) => before.get(app) !== after.get(app)), changed: true, kept };
   }
 
   /**

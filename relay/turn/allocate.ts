@@ -28,7 +28,7 @@ import { text } from '../stun/text-attributes.ts';
 import { AllocationRecord } from './allocation.ts';
 import { userKey } from './allocation-table.ts';
 import { askedOf } from './answer.ts';
-import type { Accepted } from './authenticator.ts';
+import type { Accepted, Instant } from './authenticator.ts';
 import { grant } from './lifetime.ts';
 import type { Limit } from './observer.ts';
 import { redirection } from './redirection.ts';
@@ -59,7 +59,7 @@ export function allocate(request: TurnRequest, state: State): Outcome {
 
   // 10. Quotas (486) and capacity (300, or 508).
   const { accepted, username } = identity;
-  const quota = exhaustedQuota(username, accepted, state);
+  const quota = exhaustedQuota(username, accepted, request.at, state);
   if (quota !== undefined) return limited(quota, 'ALLOCATION_QUOTA_REACHED');
   if (state.table.size >= state.settings.maxAllocations) {
     return redirection('relay_allocations', request.from, state.settings);
@@ -102,8 +102,13 @@ function refusalOfFamilies(message: StunMessage, { families }: Settings): ErrorN
 }
 
 /** Requests still on their way to a port count, so that a burst cannot outrun the quota. */
-function exhaustedQuota(username: string, accepted: Accepted, { table, settings }: State): Limit | undefined {
-  const { app, claims } = accepted;
+function exhaustedQuota(
+  username: string,
+  { app, claims }: Accepted,
+  at: Instant,
+  { table, settings }: State,
+): Limit | undefined {
+  if (settings.isCapped(app, at)) return 'app_bytes';
   const perCredential = claims.limits.allocations ?? Number.POSITIVE_INFINITY;
   if (table.ofUsername(username).size >= perCredential) return 'credential_allocations';
   if (table.ofUser(userKey(app, claims.customId, username)).size >= settings.allocationsPerUser)

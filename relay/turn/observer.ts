@@ -20,6 +20,8 @@ export const limits = [
   'user_allocations',
   'app_allocations',
   'relay_allocations',
+  /** Bytes of an app over all relays: 486, and what it has is ended. */
+  'app_bytes',
   /** No relay port could be opened: 508. */
   'ports',
   /** Permissions and channels of one allocation: 508. */

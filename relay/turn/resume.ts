@@ -17,7 +17,7 @@ export type NotResumed =
   | 'expired'
   /** Its credential was revoked, or its key taken out of the configuration. */
   | 'credential'
-  /** It had sent all that it may. */
+  /** It had sent all that it may, or its app has. */
   | 'quota'
   /** Somebody else has its five-tuple. */
   | 'taken';
@@ -38,6 +38,7 @@ export function resume(written: unknown, spent: bigint, at: Instant, { table, se
   const standing = settings.authenticator.lookup(record.username, at);
   // One that merely expired is judged by the allocation's own deadline (onExpiry).
   if (!standing.ok && standing.reason !== 'expired') return refused('credential');
+  if (settings.isCapped(record.app, at)) return refused('quota');
   const limits = limitsOf(record.claims.limits);
   const left = limits.bytes === undefined ? undefined : limits.bytes - spent;
   if (left !== undefined && left <= 0n) return refused('quota');

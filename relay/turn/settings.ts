@@ -3,7 +3,7 @@ import type { Family } from '../../kernel/address.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { PeerPolicy } from '../planes/plane.ts';
 import { opaqueString } from '../stun/opaque-string.ts';
-import type { Authenticator } from './authenticator.ts';
+import type { Authenticator, Instant } from './authenticator.ts';
 import type { TurnObserver } from './observer.ts';
 import type { Alternate } from './redirection.ts';
 
@@ -59,6 +59,8 @@ interface Tuning {
   readonly alternates: readonly Alternate[];
   /** SOFTWARE in authenticated success answers; empty leaves it out. */
   readonly software: string;
+  /** Whether an app may carry nothing more for now, over all relays: 486. */
+  readonly isCapped: (app: string, at: Instant) => boolean;
   readonly observer: TurnObserver;
 }
 
@@ -80,6 +82,7 @@ export const turnDefaults: Tuning = {
   openAttempts: 16,
   alternates: [],
   software: '',
+  isCapped: () => false,
   observer: {},
 };
 

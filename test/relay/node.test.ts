@@ -231,6 +231,46 @@ describe('a relay node', () => {
     await expect.poll(() => relay.acknowledged.filter((record) => record.final).length).toBe(2);
   }, 20_000);
 
+  it('ends what an app has that reached its cap, gives it 486 through a restart, and lets it in again when the cap is lifted', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'turnpike-node-'));
+    open.push(() => rmSync(directory, { recursive: true, force: true }));
+    const first = await bench(directory);
+    const credential = first.issue();
+    expect((await new RelayedClient(await wire(), credential, first.server).allocate()).relayed).toBeDefined();
+    first.cap(['bank']);
+    first.cap(['bank', 'shop']);
+    await expect.poll(() => first.node.allocations()).toBe(0);
+    expect((await new RelayedClient(await wire(), credential, first.server).allocate()).code).toBe(486);
+    const { values } = await first.metrics.counter('turnpike_relay_limited_requests_total').get();
+    expect(values).toContainEqual({ labels: { limit: 'app_bytes' }, value: 1 });
+    expect((await first.metrics.gauge('turnpike_relay_capped_apps').get()).values).toEqual([{ labels: {}, value: 2 }]);
+    await first.node.stop();
+
+    const second = await bench(directory, { away: true });
+    expect((await new RelayedClient(await wire(), credential, second.server).allocate()).code).toBe(486);
+    await second.node.stop();
+
+    const third = await bench(directory);
+    third.cap([]);
+    const again = async () => (await new RelayedClient(await wire(), credential, third.server).allocate()).relayed;
+    await expect.poll(again).toBeDefined();
+  }, 20_000);
+
+  it('ends the apps that fail closed when its collector is lost, and takes them again when it answers', async () => {
+    const collector = { away: false };
+    const caps = { closed: new Set(['shop']), timeout: 1_000 };
+    const relay = await relayBench(undefined, collector, undefined, { caps });
+    open.push(() => relay.close());
+    const allocate = async () => new RelayedClient(await wire(), relay.issue(), relay.server).allocate();
+    expect((await allocate()).relayed).toBeDefined();
+    collector.away = true;
+    relay.cap([]);
+    await expect.poll(() => relay.node.allocations(), { timeout: 10_000 }).toBe(0);
+    expect((await allocate()).code).toBe(486);
+    collector.away = false;
+    await expect.poll(async () => (await allocate()).code, { timeout: 10_000 }).toBeUndefined();
+  }, 30_000);
+
   it('keeps a revoked credential out after a restart, while its collector is away', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'turnpike-node-'));
     open.push(() => rmSync(directory, { recursive: true, force: true }));

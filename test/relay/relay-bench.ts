@@ -16,7 +16,7 @@ import { Metrics } from '../../kernel/metrics.ts';
 import { createAuthority } from '../../kernel/principals.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import { usageBatch } from '../../relay/contract.ts';
-import type { GenerateRequest, Revocation, UsageRecord } from '../../relay/contract.ts';
+import type { AppCap, GenerateRequest, Revocation, UsageRecord } from '../../relay/contract.ts';
 import { createAuthenticator } from '../../relay/credentials/authenticator.ts';
 import { issueIceServers } from '../../relay/credentials/ice-servers.ts';
 import { createRelayNode } from '../../relay/node.ts';
@@ -42,6 +42,8 @@ export interface RelayBench {
   readonly collector: { away: boolean };
   /** Tells the relay, through its collector, that a credential was taken back. */
   revoke(username: string): void;
+  /** Tells the relay, through its collector, which apps may carry nothing more. */
+  cap(apps: readonly string[]): void;
   issue(request?: Partial<GenerateRequest>): { username: string; credential: string };
   close(): Promise<void>;
 }
@@ -125,6 +127,7 @@ export async function relayBench(
     acknowledged,
     collector,
     revoke: (username) => control.revoke(username),
+    cap: (apps) => control.cap(apps),
     issue: (request) => {
       const { key } = authority.key('main') ?? never('the key');
       const urls = { stunUrls: [], turnUrls: [], reportUrl: '' };
@@ -141,13 +144,25 @@ export async function relayBench(
   };
 }
 
-/** A collector's revocations: each question is held until there are more than its cursor says. */
+/** A collector's revocations: each question is held until there is more than its cursor says. */
 class FakeControl {
   readonly #revocations: Revocation[] = [];
   readonly #held = new Set<() => void>();
+  #caps: AppCap[] | undefined;
+  #changes = 0;
+
+  cap(apps: readonly string[]): void {
+    this.#caps = apps.map((app) => ({ app, until: Date.now() + 3_600_000 }));
+    this.#news();
+  }
 
   revoke(username: string): void {
     this.#revocations.push({ username, until: Date.now() + 3_600_000 });
+    this.#news();
+  }
+
+  #news(): void {
+    this.#changes += 1;
     for (const answer of this.#held) answer();
     this.#held.clear();
   }
@@ -156,11 +171,10 @@ class FakeControl {
     if (isAway) return void response.writeHead(503).end('{}');
     const cursor = new URL(request.url ?? '/', 'http://bench').searchParams.get('cursor');
     const answer = () => {
-      const known = Number(cursor ?? 0);
-      const body = { cursor: `${this.#revocations.length}`, revocations: this.#revocations.slice(known) };
+      const body = { cursor: `${this.#changes}`, revocations: this.#revocations, caps: this.#caps };
       response.end(JSON.stringify(body));
     };
-    if (cursor === `${this.#revocations.length}`) this.#held.add(answer);
+    if (cursor === `${this.#changes}`) this.#held.add(answer);
     else answer();
   }
 }

@@ -179,6 +179,26 @@ describe.skipIf(!hasEmbeddedStore)('the control feed', () => {
     expect((await waiting).status).toBe(200);
   });
 
+  it('tells the caps with every answer once they are known, at once when they change, and only then', async () => {
+    const feed = await open({ holdMs: 50 });
+    const cap = (app: string) => ({ app, until: START + HOUR });
+    const first = await feed.after(undefined, never);
+    expect(first.caps).toBeUndefined();
+    const held = feed.after(first.cursor, never);
+    feed.cap([]);
+    const empty = await held;
+    expect(empty.caps).toEqual([]);
+    const longer = feed.after(empty.cursor, never);
+    feed.cap([cap('shop'), cap('bank')]);
+    const capped = await longer;
+    expect(capped.caps).toEqual([cap('shop'), cap('bank')]);
+    feed.cap([cap('bank'), cap('shop')]);
+    expect((await feed.after(capped.cursor, never)).cursor).toBe(capped.cursor);
+    // A relay that slept through a change is told at once.
+    feed.cap([cap('bank')]);
+    expect((await feed.after(capped.cursor, never)).caps).toEqual([cap('bank')]);
+  });
+
   it('tells nothing before it has read the store', async () => {
     const feed = new ControlFeed({ store, clock, random: systemRandom, log: silentLog });
     await expect(feed.after(undefined, never)).rejects.toMatchObject({ code: 'TP_COLLECTOR_STORE_UNAVAILABLE' });

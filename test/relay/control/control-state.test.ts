@@ -59,4 +59,26 @@ describe('what the collector has told a relay', () => {
     await state.forget(NOW + 5, () => false);
     expect(state.has('a')).toBe(true);
   });
+
+  it('has the caps of the last answer that told any, and names those that are new', async () => {
+    const caps = (list: Record<string, number>) => ({
+      ...answer({}),
+      caps: Object.entries(list).map(([app, until]) => ({ app, until })),
+    });
+    const first = state.takeCaps(caps({ shop: NOW + 10, bank: NOW + 10 }));
+    expect([first.capped, first.changed]).toEqual([['shop', 'bank'], true]);
+    await first.kept;
+    // A collector that does not know yet lifts nothing.
+    expect(state.takeCaps(answer({}))).toMatchObject({ capped: [], changed: false });
+    expect([state.isCapped('shop', NOW + 9), state.isCapped('shop', NOW + 10)]).toEqual([true, false]);
+    await restart();
+    expect(state.isCapped('shop', NOW)).toBe(true);
+    expect(state.takeCaps(caps({ bank: NOW + 10, shop: NOW + 10 })).changed).toBe(false);
+
+    const raised = state.takeCaps(caps({ bank: NOW + 20 }));
+    expect([raised.capped, raised.changed]).toEqual([['bank'], true]);
+    await raised.kept;
+    await restart();
+    expect([state.isCapped('shop', NOW), state.isCapped('bank', NOW + 19)]).toEqual([false, true]);
+  });
 });

@@ -275,6 +275,17 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     bench.allocated('alice', tuple('198.51.100.7:4'));
   });
 
+  it('answers 486 to an app that has carried what it may over all relays, for as long as that holds', () => {
+    const capped = new Set(['sfu']);
+    const bench = new Bench({ isCapped: (app) => capped.has(app) });
+    bench.accounts.set('carol', { passwords: ['x'], app: 'sfu' });
+    expect(bench.send(bench.client('carol').allocate()).answer?.code).toBe(486);
+    expect(bench.observed).toContain('limit app_bytes');
+    bench.allocated('alice', tuple('198.51.100.7:2'));
+    capped.clear();
+    bench.allocated('carol', tuple('198.51.100.7:3'));
+  });
+
   it('says which quota it was', () => {
     const bench = new Bench({ allocationsPerUser: 1 });
     bench.accounts.set('bob', { passwords: ['hunter2'], limits: { allocations: 1 } });
