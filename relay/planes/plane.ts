@@ -15,13 +15,13 @@ import type { TlsIdentity } from './stream/tls-identity.ts';
 /** UUIDv7 of an allocation: unique over all relays, restarts and time. */
 export type AllocationId = string;
 
-/** What a credential allows its allocation. Absent means unlimited. */
+/** What a credential allows its allocations, all that are alive on this plane together. Absent means unlimited. */
 export interface Limits {
   /** Payload packets per second, both directions together. */
   readonly packetsPerSecond?: number;
   /** Bits per second on the client side, both directions together. */
   readonly bitsPerSecond?: number;
-  /** Egress bytes (client_tx) of this allocation before it is ended. */
+  /** Egress bytes (client_tx) before they are ended. */
   readonly bytes?: bigint;
 }
 
@@ -37,6 +37,8 @@ export type Command =
       readonly port: number;
       readonly deadline: number;
       readonly app: string;
+      /** The username: allocations of the same one share its limits. */
+      readonly credential: string;
       readonly limits: Limits;
       /** Network conditions that a plane imposes on this allocation's media, once per direction on the client's leg. */
       readonly impairment?: Impairment;

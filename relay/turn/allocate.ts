@@ -67,7 +67,7 @@ export function allocate(request: TurnRequest, state: State): Outcome {
 
   const record = recordOf(request, accepted, state.settings);
   state.table.add(record);
-  return { type: 'pending', commands: [openCommand(record, state.settings)] };
+  return { type: 'pending', commands: [openCommand(record, state)] };
 }
 
 /** Steps 5 and 8: RESERVATION-TOKEN and EVEN-PORT. */
@@ -106,9 +106,10 @@ function exhaustedQuota(
   username: string,
   { app, claims }: Accepted,
   at: Instant,
-  { table, settings }: State,
+  { table, settings, spent }: State,
 ): Limit | undefined {
   if (settings.isCapped(app, at)) return 'app_bytes';
+  if (claims.limits.bytes !== undefined && spent.of(username) >= claims.limits.bytes) return 'credential_bytes';
   const perCredential = claims.limits.allocations ?? Number.POSITIVE_INFINITY;
   if (table.ofUsername(username).size >= perCredential) return 'credential_allocations';
   if (table.ofUser(userKey(app, claims.customId, username)).size >= settings.allocationsPerUser)
@@ -143,10 +144,10 @@ function recordOf({ message, from, at, identity }: TurnRequest, accepted: Accept
 }
 
 /** Asks the plane for one more port, chosen so that nobody can tell which (RFC 8656 §7.2, §21.1.6). */
-export function openCommand(record: AllocationRecord, settings: Settings): Command {
+export function openCommand(record: AllocationRecord, { settings, spent }: Pick<State, 'settings' | 'spent'>): Command {
   record.attempts += 1;
   const port = pickPort(settings.relayPorts, record.origin.evenPort, settings.random);
-  return openPort(record, port, limitsOf(record.claims.limits));
+  return openPort(record, port, limitsOf(record.claims.limits, spent.of(record.username)));
 }
 
 /** Asks the plane for this port. */
@@ -159,6 +160,7 @@ export function openPort(record: AllocationRecord, port: number, limits: Limits)
     port,
     deadline: record.deadline,
     app: record.app,
+    credential: record.username,
     limits,
     ...(record.claims.impairment === undefined ? {} : { impairment: record.claims.impairment }),
   };
@@ -170,12 +172,12 @@ function pickPort({ first, last }: Settings['relayPorts'], even: boolean, random
   return firstEven + 2 * randomBelow(random, ((last - firstEven) >> 1) + 1);
 }
 
-/** What the plane is to hold an allocation to. */
-export function limitsOf({ packetsPerSecond, bitsPerSecond, bytes }: CredentialLimits): Limits {
+/** What the plane is to hold a credential's allocations to, of which those that have ended had sent `spent` bytes. */
+export function limitsOf({ packetsPerSecond, bitsPerSecond, bytes }: CredentialLimits, spent: bigint): Limits {
   return {
     ...(packetsPerSecond === undefined ? {} : { packetsPerSecond }),
     ...(bitsPerSecond === undefined ? {} : { bitsPerSecond }),
-    ...(bytes === undefined ? {} : { bytes }),
+    ...(bytes === undefined ? {} : { bytes: bytes > spent ? bytes - spent : 0n }),
   };
 }
 

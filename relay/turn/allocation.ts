@@ -1,5 +1,6 @@
 /** One allocation (RFC 8656 §2.2): a relayed address, who asked for it, and what may pass through it. */
 import { type Endpoint, type Family, familyOf, type FiveTuple } from '../../kernel/address.ts';
+import { MAX_TTL_SECONDS } from '../contract.ts';
 import type { CredentialClaims } from '../contract.ts';
 import type { AllocationId, CloseReason } from '../planes/plane.ts';
 import type { Seal } from '../stun/integrity.ts';
@@ -62,6 +63,8 @@ export class AllocationRecord implements Allocation, Timed {
   readonly createdAt: Instant;
   /** Monotonic milliseconds at which the credential ends the allocation; infinite when it does not. */
   readonly credentialDeadline: number;
+  /** Unix milliseconds after which its credential starts nothing new. */
+  readonly startsUntil: number;
   readonly origin: Origin;
   readonly permissions: Permissions;
   readonly channels: Channels;
@@ -84,7 +87,8 @@ export class AllocationRecord implements Allocation, Timed {
     relayFamily: Family;
     username: string;
     keys: LongTermKeys;
-    credential: Pick<Accepted, 'app' | 'keyId' | 'claims'>;
+    /** The end of one that is read back is not known: it was issued before it was used. */
+    credential: Pick<Accepted, 'app' | 'keyId' | 'claims'> & { readonly expiresAt?: number };
     createdAt: Instant;
     credentialDeadline: number;
     deadline: number;
@@ -102,6 +106,7 @@ export class AllocationRecord implements Allocation, Timed {
     this.claims = made.credential.claims;
     this.createdAt = made.createdAt;
     this.credentialDeadline = made.credentialDeadline;
+    this.startsUntil = made.credential.expiresAt ?? made.createdAt.now + MAX_TTL_SECONDS * 1000;
     this.deadline = made.deadline;
     this.origin = made.origin;
     this.permissions = new Permissions(made.settings.permissionsPerAllocation);

@@ -29,6 +29,7 @@ import { refresh } from './refresh.ts';
 import { objection, type Outcome, type State, type TurnRequest } from './request.ts';
 import { resume, type Resumed } from './resume.ts';
 import { settle, type TurnOptions } from './settings.ts';
+import { SpentBytes } from './spent-bytes.ts';
 import {
   allocationSnapshot,
   type CoreSnapshot,
@@ -64,7 +65,7 @@ export class TurnCore {
 
   constructor(options: TurnOptions) {
     const settings = settle(options);
-    this.#state = { settings, table: new AllocationTable(), draining: false };
+    this.#state = { settings, table: new AllocationTable(), spent: new SpentBytes(), draining: false };
     this.#gate = {
       challenge: new Challenge(settings.realm, new NonceMint(settings.nonceKey, settings.nonceLifetime)),
       authenticator: settings.authenticator,
@@ -106,6 +107,7 @@ export class TurnCore {
       case 'exhausted':
         return this.#exhausted(event.allocation);
       case 'closed':
+        this.#spend(event);
         this.#state.table.forget(event.allocation);
         return [];
       // `unreachable`: an ICMP attribute (RFC 8656 §11.6) needs the error's type and code, which no plane can see yet.
@@ -116,6 +118,7 @@ export class TurnCore {
 
   /** Ends what is past its deadline. Costs nothing when nothing is. */
   expire(at: Instant): readonly Command[] {
+    this.#state.spent.sweep(at.now);
     const commands: Command[] = [];
     for (let first = this.#state.table.first(); first !== undefined && first.deadline <= at.monotonic;) {
       commands.push(this.#end(first, endReason(first)));
@@ -137,6 +140,7 @@ export class TurnCore {
       takenAt: at.now,
       nonceKey: Buffer.from(settings.nonceKey).toString('base64'),
       draining,
+      spent: this.#state.spent.entries().map(([username, bytes, until]) => [username, bytes.toString(), until]),
       allocations: Array.from(table.known(), (record) => allocationSnapshot(record, at)),
     };
   }
@@ -153,6 +157,7 @@ export class TurnCore {
     for (const allocation of read.allocations) {
       core.#state.table.add(restoredAllocation(allocation, since, core.#state.settings));
     }
+    for (const [username, bytes, until] of read.spent ?? []) core.#state.spent.add(username, bytes, until);
     core.#state.draining = read.draining;
     return core;
   }
@@ -316,7 +321,8 @@ export class TurnCore {
     const record = table.get(id);
     if (record?.isReopening === true) table.forget(id);
     if (record === undefined || record.state === 'live' || record.isReopening) return [];
-    if (record.state === 'opening' && record.attempts < settings.openAttempts) return [openCommand(record, settings)];
+    if (record.state === 'opening' && record.attempts < settings.openAttempts)
+      return [openCommand(record, this.#state)];
     const given = record.state === 'opening';
     table.forget(id);
     if (!given) return [];
@@ -324,6 +330,14 @@ export class TurnCore {
     this.#report('allocate', resultOf('INSUFFICIENT_CAPACITY'), record.fiveTuple);
     const bytes = errorAnswer(record.origin.asked, 'INSUFFICIENT_CAPACITY', [], record.origin.seal);
     return [{ type: 'send', to: record.fiveTuple, bytes }];
+  }
+
+  /** What an allocation has sent to its client is gone from its credential's quota. */
+  #spend({ allocation, counters }: PlaneEvent & { type: 'closed' }): void {
+    const record = this.#state.table.get(allocation);
+    if (record?.claims.limits.bytes === undefined) return;
+    const bytes = Object.values(counters.classes).reduce((sum, { clientTxBytes }) => sum + clientTxBytes, 0n);
+    this.#state.spent.add(record.username, bytes, record.startsUntil);
   }
 
   /** A packet may come before the timer does: what is past its deadline on this five-tuple ends first. */

@@ -20,6 +20,8 @@ export const limits = [
   'user_allocations',
   'app_allocations',
   'relay_allocations',
+  /** Bytes of a credential on this relay: 486. */
+  'credential_bytes',
   /** Bytes of an app over all relays: 486, and what it has is ended. */
   'app_bytes',
   /** No relay port could be opened: 508. */

@@ -11,6 +11,7 @@ import type { Identity } from './authentication.ts';
 import type { Instant } from './authenticator.ts';
 import type { Limit } from './observer.ts';
 import type { Settings } from './settings.ts';
+import type { SpentBytes } from './spent-bytes.ts';
 
 export interface TurnRequest {
   /** Valid only during the call, as every view of it. */
@@ -26,6 +27,7 @@ export interface TurnRequest {
 export interface State {
   readonly settings: Settings;
   readonly table: AllocationTable;
+  readonly spent: SpentBytes;
   /** Whether no new allocation is given any more. */
   draining: boolean;
 }

@@ -28,25 +28,26 @@ export type Resumed =
 
 const refused = (reason: NotResumed): Resumed => ({ ok: false, reason });
 
-export function resume(written: unknown, spent: bigint, at: Instant, { table, settings }: State): Resumed {
+export function resume(written: unknown, sent: bigint, at: Instant, { table, settings, spent }: State): Resumed {
   const read = writtenAllocation.safeParse(written);
   if (!read.success) return refused('unreadable');
   const record = restoredAllocation(read.data.allocation, momentOf(read.data.takenAt, at), settings);
   const { relayed } = record;
   if (record.state !== 'live' || relayed === undefined) return refused('unreadable');
+  // Sent in an earlier life, so that the plane will not count it again; and spent by the credential, whatever becomes of this.
+  if (record.claims.limits.bytes !== undefined) spent.add(record.username, sent, record.startsUntil);
   if (record.deadline <= at.monotonic) return refused('expired');
   const standing = settings.authenticator.lookup(record.username, at);
   // One that merely expired is judged by the allocation's own deadline (onExpiry).
   if (!standing.ok && standing.reason !== 'expired') return refused('credential');
   if (settings.isCapped(record.app, at)) return refused('quota');
-  const limits = limitsOf(record.claims.limits);
-  const left = limits.bytes === undefined ? undefined : limits.bytes - spent;
-  if (left !== undefined && left <= 0n) return refused('quota');
+  const limits = limitsOf(record.claims.limits, spent.of(record.username));
+  if (limits.bytes === 0n) return refused('quota');
   if (table.get(record.id) !== undefined || table.of(record.fiveTuple) !== undefined) return refused('taken');
 
   record.isReopening = true;
   table.add(record);
-  const open = openPort(record, relayed.port, left === undefined ? limits : { ...limits, bytes: left });
+  const open = openPort(record, relayed.port, limits);
   return { ok: true, id: record.id, commands: [open, ...installed(record, at.monotonic)] };
 }
 

@@ -67,6 +67,8 @@ export const coreSnapshot = z.strictObject({
   takenAt: z.number(),
   nonceKey: octets,
   draining: z.boolean(),
+  /** What ended allocations have taken from their credentials' quotas: username, bytes, Unix milliseconds of the credential's end. */
+  spent: z.array(z.tuple([z.string(), u64, z.number()])).optional(),
   allocations: z.array(allocation),
 });
 export type CoreSnapshot = z.input<typeof coreSnapshot>;

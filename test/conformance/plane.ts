@@ -132,6 +132,7 @@ function opening(open: Open): void {
       port: await stage.freePort(),
       deadline: stage.now + 1000,
       app: 'app',
+      credential: 'another',
       limits: {},
     });
     expect(stage.events.length).toBe(before);
@@ -198,6 +199,7 @@ function reopening(open: Open): void {
       port: allocation.relayed.port,
       deadline: second.now + 1000,
       app: 'app',
+      credential: 'another',
       limits: { bytes: 16n },
     });
     second.bind(allocation, CHANNEL, peer.local);
@@ -776,6 +778,44 @@ function limits(open: Open): void {
     const counters = await stage.closed(allocation.id, 'quota');
     expect(counters).toEqual(reading({ internet: { ...downward([12, 12], [16, 16]), ...upward([16], [12]) } }));
     await stage.drops({ rate_limited: 1 });
+  });
+
+  it('holds the allocations of one credential to its limits together, and those of others not', async () => {
+    const stage = await open();
+    const peer = await stage.leg();
+    const limits = { bytes: 32n };
+    const shared = { limits, credential: 'shared' };
+    const [one, two] = [await stage.allocate(shared), await stage.allocate(shared)];
+    const other = await stage.allocate({ limits, credential: 'other' });
+    for (const allocation of [one, two, other]) stage.bind(allocation, CHANNEL, peer.local);
+    await peer.send(hello, one.relayed);
+    await one.client.next();
+    await peer.send(hello, two.relayed);
+    await two.client.next();
+    await stage.closed(two.id, 'quota');
+    await peer.send(hello, one.relayed);
+    await stage.closed(one.id, 'quota');
+    await stage.drops({ rate_limited: 1 });
+    await peer.send(hello, other.relayed);
+    expect((await other.client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+  });
+
+  it('leaves a credential no more than the latest open says, and begins anew when all of it has ended', async () => {
+    const stage = await open();
+    const peer = await stage.leg();
+    const allocate = (bytes: bigint) => stage.allocate({ limits: { bytes }, credential: 'shared' });
+    const [rich, poor] = [await allocate(1_000n), await allocate(16n)];
+    stage.bind(rich, CHANNEL, peer.local);
+    await peer.send(hello, rich.relayed);
+    await stage.closed(rich.id, 'quota');
+    stage.apply({ type: 'close', allocation: poor.id, reason: 'refreshed_to_zero' });
+    await stage.closed(poor.id, 'refreshed_to_zero');
+    const fresh = await allocate(1_000n);
+    stage.bind(fresh, CHANNEL, peer.local);
+    for (let sent = 0; sent < 2; sent += 1) {
+      await peer.send(hello, fresh.relayed);
+      expect((await fresh.client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+    }
   });
 
   it('ends the allocation with the byte that fills its quota', async () => {

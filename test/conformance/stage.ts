@@ -175,6 +175,8 @@ export interface Allocated {
 
 export interface AllocateOptions {
   readonly app?: string;
+  /** Absent: one of its own. */
+  readonly credential?: string;
   readonly limits?: Limits;
   readonly impairment?: Impairment;
   readonly lifetime?: number;
@@ -328,6 +330,7 @@ export class Stage {
       port,
       deadline: this.now + lifetime,
       app,
+      credential: options.credential ?? id,
       limits,
       ...(options.impairment === undefined ? {} : { impairment: options.impairment }),
     });

@@ -42,6 +42,7 @@ export interface Channel {
 export interface AllocationParts {
   readonly id: AllocationId;
   readonly app: string;
+  readonly credential: string;
   readonly client: FiveTuple;
   /** Where the client's frames come from and go to. */
   readonly leg: ClientLeg;
@@ -62,6 +63,7 @@ export interface ImpairedLeg {
 export class Allocation implements Waiting {
   readonly id: AllocationId;
   readonly app: string;
+  readonly credential: string;
   readonly client: FiveTuple;
   readonly leg: ClientLeg;
   readonly relay: DatagramSocket;
@@ -84,6 +86,7 @@ export class Allocation implements Waiting {
   constructor(parts: AllocationParts, wheel: ExpiryWheel, onExpired: (allocation: Allocation) => void) {
     this.id = parts.id;
     this.app = parts.app;
+    this.credential = parts.credential;
     this.client = parts.client;
     this.leg = parts.leg;
     this.relay = parts.relay;

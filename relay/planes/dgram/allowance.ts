@@ -1,4 +1,4 @@
-/** What a credential's limits still allow one allocation: two token buckets, and a byte quota on what its client is sent. */
+/** What a credential's limits still allow its allocations: two token buckets, and a byte quota on what its client is sent. */
 import type { Limits } from '../plane.ts';
 
 /**
@@ -38,8 +38,7 @@ export class Allowance {
     const { packetsPerSecond, bitsPerSecond, bytes } = limits;
     this.#packets = packetsPerSecond === undefined ? undefined : new Bucket(packetsPerSecond, now);
     this.#bits = bitsPerSecond === undefined ? undefined : new Bucket(bitsPerSecond, now);
-    const most = BigInt(Number.MAX_SAFE_INTEGER);
-    this.#bytesLeft = bytes === undefined ? Number.POSITIVE_INFINITY : Number(bytes < most ? bytes : most);
+    this.#bytesLeft = bytes === undefined ? Number.POSITIVE_INFINITY : asNumber(bytes);
   }
 
   /** Undefined when there is nothing to limit. */
@@ -63,6 +62,11 @@ export class Allowance {
     return true;
   }
 
+  /** What is left of the quota is no more than this. */
+  leaveAtMost(bytes: bigint): void {
+    this.#bytesLeft = Math.min(this.#bytesLeft, asNumber(bytes));
+  }
+
   /** Puts back what was reserved for a packet that could not be sent. */
   refund(bytes: number): void {
     this.#bytesLeft += bytes;
@@ -71,4 +75,9 @@ export class Allowance {
   get spent(): boolean {
     return this.#bytesLeft <= 0;
   }
+}
+
+function asNumber(bytes: bigint): number {
+  const most = BigInt(Number.MAX_SAFE_INTEGER);
+  return Number(bytes < most ? bytes : most);
 }

@@ -29,7 +29,7 @@ import { StreamLegs } from '../stream/stream-legs.ts';
 import { streamDefaults } from '../stream/stream-limits.ts';
 import { Allocation } from './allocation.ts';
 import type { ImpairedLeg } from './allocation.ts';
-import { Allowance } from './allowance.ts';
+import { Allowances } from './allowances.ts';
 import { CounterSlab } from './counters.ts';
 import { bindSocket, ignoreAll, isPassing } from './datagram-socket.ts';
 import type { CreateSocket, DatagramSocket } from './datagram-socket.ts';
@@ -72,6 +72,7 @@ class NodeDgramPlane implements DgramPlane {
   readonly #createSocket: CreateSocket;
   readonly #counters = new CounterSlab();
   readonly #drops = new Drops();
+  readonly #allowances = new Allowances();
   readonly #wheel: ExpiryWheel;
   readonly #quarantine: PortQuarantine;
   readonly #table: ForwardingTable;
@@ -241,6 +242,7 @@ class NodeDgramPlane implements DgramPlane {
     allocation: id,
     app,
     client,
+    credential,
     deadline,
     family,
     impairment,
@@ -261,9 +263,20 @@ class NodeDgramPlane implements DgramPlane {
     if (relay instanceof Error) return undefined;
     const relayed = { address: this.#options.externalAddress?.[family] ?? relay.local.address, port };
     const row = this.#counters.acquire();
-    const allowance = Allowance.of(limits, now);
+    const allowance = this.#allowances.take(credential, limits, now);
     const allocation = new Allocation(
-      { id, app, client, leg, relay, relayed, row, allowance, impairment: this.#impairedLeg(id, impairment) },
+      {
+        id,
+        app,
+        credential,
+        client,
+        leg,
+        relay,
+        relayed,
+        row,
+        allowance,
+        impairment: this.#impairedLeg(id, impairment),
+      },
       this.#wheel,
       (expired) => this.#end(expired, 'expired'),
     );
@@ -315,6 +328,7 @@ class NodeDgramPlane implements DgramPlane {
   #finish(allocation: Allocation): void {
     if (!allocation.relayClosed || allocation.inFlight > 0 || allocation.ending === undefined) return;
     this.#table.forget(allocation);
+    if (allocation.allowance !== undefined) this.#allowances.release(allocation.credential);
     const counters = this.#counters.read(allocation.row);
     this.#counters.release(allocation.row);
     this.#onEvent({ type: 'closed', allocation: allocation.id, reason: allocation.ending, counters });

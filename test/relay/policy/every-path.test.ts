@@ -80,7 +80,17 @@ class Stage {
     };
     const deadline = this.#clock.monotonic() + 600_000;
     for (let port = 50_000; this.plane.counters(id) === undefined; port += 1) {
-      this.plane.apply({ type: 'open', allocation: id, client, family, port, deadline, app: 'demo', limits: {} });
+      this.plane.apply({
+        type: 'open',
+        allocation: id,
+        client,
+        family,
+        port,
+        deadline,
+        app: 'demo',
+        credential: 'demo',
+        limits: {},
+      });
     }
     const socket = this.#sockets.at(-1);
     if (socket === undefined) throw new Error('no socket');

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { attributes } from '../../../relay/stun/attributes.ts';
+import { TurnCore } from '../../../relay/turn/core.ts';
 import { methods } from '../../../relay/stun/methods.ts';
 import { addressFamily, evenPort, requestedTransport } from '../../../relay/stun/number-attributes.ts';
 import { attribute, endpoint } from '../turn-client.ts';
-import { Bench, effects, START, tuple } from './bench.ts';
+import { Bench, effects, START, tuple, zeroCounters } from './bench.ts';
 
 const token = attribute(attributes.RESERVATION_TOKEN.type, new Uint8Array(8));
 const requested = (family: 4 | 6) => addressFamily(attributes.REQUESTED_ADDRESS_FAMILY, family);
@@ -273,6 +274,59 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     bench.allocated('carol', tuple('198.51.100.7:3'));
     bench.send(client.refresh(0), tuple('198.51.100.7:2'));
     bench.allocated('alice', tuple('198.51.100.7:4'));
+  });
+
+  describe('a byte quota', () => {
+    const QUOTA = 1_000n;
+    const withQuota = () => {
+      const bench = new Bench();
+      const expiresAt = bench.clock.now() + 3_600_000;
+      bench.accounts.set('carol', { passwords: ['c'], limits: { bytes: QUOTA }, expiresAt });
+      bench.confirmsCloses = false;
+      return bench;
+    };
+    /** An allocation that begins on this port, sends so many bytes to its client and ends; gives what its `open` allowed. */
+    const spend = (bench: Bench, port: number, bytes: bigint) => {
+      const from = tuple(`198.51.100.7:${port}`);
+      const client = bench.client('carol', undefined, from);
+      const { commands, answer } = bench.send(client.allocate(), from);
+      const open = commands.find((command) => command.type === 'open');
+      if (open === undefined) return answer?.code;
+      bench.send(client.refresh(0), from);
+      const internet = { ...zeroCounters.classes.internet, clientTxBytes: bytes };
+      const counters = { ...zeroCounters, classes: { ...zeroCounters.classes, internet } };
+      bench.event({ type: 'closed', allocation: open.allocation, reason: 'refreshed_to_zero', counters });
+      return open.limits.bytes;
+    };
+
+    it('is of the credential: an allocation gets what those before it left, and 486 when that is nothing', () => {
+      const bench = withQuota();
+      expect([spend(bench, 1, 400n), spend(bench, 2, 0n), spend(bench, 3, 600n)]).toEqual([1_000n, 600n, 600n]);
+      expect(spend(bench, 4, 0n)).toBe(486);
+      expect(bench.observed).toContain('limit credential_bytes');
+      bench.allocated('alice', tuple('198.51.100.7:5'));
+    });
+
+    it('is remembered as long as the credential can start anything, and no longer', () => {
+      const bench = withQuota();
+      spend(bench, 1, 400n);
+      bench.clock.advance(3_599_999);
+      bench.expire();
+      expect(spend(bench, 2, 0n)).toBe(600n);
+      expect(bench.core.snapshot(bench.at()).spent).toEqual([['carol', '400', expect.any(Number)]]);
+      bench.clock.advance(60_001);
+      bench.expire();
+      expect(bench.core.snapshot(bench.at()).spent).toEqual([]);
+    });
+
+    it('outlives the core that counted it', () => {
+      const bench = withQuota();
+      spend(bench, 1, 1_000n);
+      const { nonceKey: _, ...options } = bench.options;
+      const snapshot: unknown = JSON.parse(JSON.stringify(bench.core.snapshot(bench.at())));
+      const heir = TurnCore.restore(options, snapshot, bench.at());
+      expect(heir.snapshot(bench.at()).spent).toEqual([['carol', '1000', expect.any(Number)]]);
+    });
   });
 
   it('answers 486 to an app that has carried what it may over all relays, for as long as that holds', () => {

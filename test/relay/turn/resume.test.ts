@@ -42,6 +42,7 @@ describe('an allocation that was written down', () => {
         port: relayed?.port,
         deadline: at.monotonic + 250_000,
         app: 'app',
+        credential: 'alice',
         limits: {},
       },
       // The other permission, of 350 seconds ago, is over.
