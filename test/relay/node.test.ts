@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Fastify from 'fastify';
+import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { UsageRecord } from '../../relay/contract.ts';
 import { relayRoutes } from '../../relay/node.ts';
 import { peerClasses } from '../../relay/planes/plane.ts';
 import type { Listener, PlaneTotals } from '../../relay/planes/plane.ts';
+import { attributes } from '../../relay/stun/attributes.ts';
+import { text } from '../../relay/stun/text-attributes.ts';
 import { totalsOf } from '../../relay/usage/reading.ts';
 import { requirePart } from '../system-parts.ts';
 import { relayBench, RelayedClient, Wire } from './relay-bench.ts';
@@ -284,6 +287,38 @@ describe('a relay node', () => {
     expect((await new RelayedClient(await wire(), revoked, second.server).allocate()).code).toBe(401);
     expect((await new RelayedClient(await wire(), second.issue(), second.server).allocate()).relayed).toBeDefined();
     await expect.poll(() => second.node.checks.control().detail).toContain('the collector answered 503');
+  }, 20_000);
+
+  it('lets nothing that clients call themselves into its log, its metrics or its records', async () => {
+    let logged = '';
+    // Every level, and without the redaction by name that a real log has besides.
+    const log = pino({ level: 'trace' }, { write: (line: string) => (logged += line) });
+    const relay = await relayBench(undefined, undefined, undefined, { log });
+    open.push(() => relay.close());
+    const mark = `x"} 1\n'; DROP TABLE egress_samples; --%s\u001b[31m`;
+    const software = { more: [text(attributes.SOFTWARE, mark)] };
+    const known = relay.issue();
+    const names = [mark, known.username];
+    for (const username of names) {
+      const client = new RelayedClient(await wire(), { username, credential: known.credential }, relay.server);
+      const answer = await client.allocate();
+      expect(answer.code).toBe(username === mark ? 401 : undefined);
+      await client.authenticated((turn) => turn.refresh(600, software));
+    }
+    relay.revoke(known.username);
+    await expect.poll(() => relay.node.allocations()).toBe(0);
+    await relay.node.stop();
+
+    const records = JSON.stringify(relay.acknowledged, (_key, value: unknown) =>
+      typeof value === 'bigint' ? `${value}` : value,
+    );
+    const http = Fastify();
+    await http.register(relayRoutes, { node: relay.node, metrics: relay.metrics });
+    const metrics = (await http.inject('/metrics')).body;
+    for (const told of [logged, metrics, records]) {
+      expect(told.length).toBeGreaterThan(0);
+      for (const hidden of ['DROP TABLE', known.username, known.credential]) expect(told).not.toContain(hidden);
+    }
   }, 20_000);
 
   it('shows on its own port that it is alive and ready, and what it carried', async () => {
