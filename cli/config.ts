@@ -9,6 +9,15 @@ import { DEFAULT_MIN_PEER_PORT } from '../relay/policy/peer-policy.ts';
 const ipAddress = z.string().refine((text) => canonicalAddress(text) !== undefined, 'must be an IPv4 or IPv6 address');
 const cidr = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a range such as 10.0.0.0/8');
 const isWildcard = (text: string) => ['0.0.0.0', '::'].includes(canonicalAddress(text) ?? text);
+/** Behaviour discovery needs two real addresses and two ports, told to clients as they are. */
+function isSecondPlace(
+  { host, port, externalIp }: { host: string; port: number; externalIp?: string | undefined },
+  second: { host: string; port: number },
+): boolean {
+  const isOther = canonicalAddress(host) !== canonicalAddress(second.host) && port !== second.port;
+  const isReal = !isWildcard(host) && !isWildcard(second.host) && externalIp === undefined;
+  return isOther && isReal && familyOf(host) === familyOf(second.host);
+}
 const port = z.int().min(0).max(65_535);
 /** Id of an app, a TURN key or a relay. */
 export const entityName = z
@@ -151,6 +160,12 @@ export const configSchema = z.strictObject({
           message: 'must be given together with certFile',
         })
         .prefault({}),
+      discovery: z
+        .strictObject({
+          host: ipAddress.describe('Second address for NAT behaviour discovery (RFC 5780).'),
+          port: port.min(1).describe('Second UDP port for it.'),
+        })
+        .optional(),
       realm: z.string().min(1).max(64).default('turnpike').describe('Realm of the long-term credentials.'),
       externalIp: ipAddress.optional().describe('Address told to clients, behind a 1:1 NAT.'),
       relayPorts: portRange.prefault('49152-65535').describe('Ports for relayed transport addresses.'),
@@ -255,7 +270,12 @@ export const configSchema = z.strictObject({
           'Relays that clients are sent to (300 Try Alternate) while this one is full or draining: `{ address, port, tls: { port, domain } }`.',
         ),
     })
-    .superRefine(({ host, hosts, externalIp, port, tls }, check) => {
+    .superRefine(({ host, hosts, externalIp, port, tls, discovery }, check) => {
+      if (discovery !== undefined && !isSecondPlace({ host, port, externalIp }, discovery)) {
+        const message =
+          'must be another address of the family of turn.host, which is no wildcard and has no external address';
+        check.addIssue({ code: 'custom', path: ['discovery'], message });
+      }
       const family = externalIp === undefined ? undefined : familyOf(externalIp);
       const all = [host, ...hosts];
       if (all.some((each) => isWildcard(each) && familyOf(each) !== family)) {

@@ -28,7 +28,7 @@ import { runRole } from './role.ts';
 import type { Config } from './config.ts';
 import { settingsOf } from './settings.ts';
 import { cappedApps } from './config.ts';
-import { externalAddresses, hostsOf, listenersOf, relayAddresses } from './turn-listeners.ts';
+import { discoveryOf, externalAddresses, listenersOf, relayAddresses } from './turn-listeners.ts';
 
 /** Milliseconds during which a closed relay port is not opened again, so that its new owner never hears the old peer. */
 const PORT_QUARANTINE_MS = 60_000;
@@ -86,7 +86,7 @@ function nodeOf(parts: {
   const relayAddress = relayAddresses(turn);
   const externalAddress = externalAddresses(turn);
   const policy = createPeerPolicy({
-    ownAddresses: [...hostsOf(turn), ...Object.values(externalAddress)],
+    ownAddresses: [...listenersOf(turn).map(({ address }) => address), ...Object.values(externalAddress)],
     allow: turn.allowPeers.map(rangeOf),
     sfuRanges: turn.sfuRanges.map(rangeOf),
     deny: turn.denyPeers.map(rangeOf),
@@ -116,6 +116,7 @@ function nodeOf(parts: {
       policy,
       relayPorts: { first, last },
       families: ([4, 6] as const).filter((family) => relayAddress[family] !== undefined),
+      discovery: discoveryOf(turn),
       onExpiry: turn.onExpiry,
       maxAllocations: turn.maxAllocations,
       allocationsPerUser: turn.allocationsPerUser,

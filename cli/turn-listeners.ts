@@ -2,6 +2,7 @@
 import { canonicalAddress, familyOf } from '../kernel/address.ts';
 import type { Family } from '../kernel/address.ts';
 import type { Listener } from '../relay/planes/plane.ts';
+import type { Discovery } from '../relay/turn/binding.ts';
 import type { Config } from './config.ts';
 
 type Turn = Config['turn'];
@@ -14,11 +15,29 @@ export function hostsOf({ host, hosts }: Pick<Turn, 'host' | 'hosts'>): string[]
 /** UDP and TCP on each address, and TLS where there is a certificate. */
 export function listenersOf(turn: Turn): Listener[] {
   const { port, tls } = turn;
-  return hostsOf(turn).flatMap((address): Listener[] => [
+  const listeners = hostsOf(turn).flatMap((address): Listener[] => [
     { transport: 'udp', address, port },
     { transport: 'tcp', address, port },
     ...(tls.certFile === undefined ? [] : [{ transport: 'tls', address, port: tls.port } as const]),
   ]);
+  const { addresses = [], ports = [] } = discoveryOf(turn) ?? {};
+  const places = addresses.flatMap((address) =>
+    ports.map((each) => ({ transport: 'udp', address, port: each }) as const),
+  );
+  const isNew = (place: Listener) =>
+    !listeners.some((one) => one.transport === 'udp' && one.address === place.address && one.port === place.port);
+  return [...listeners, ...places.filter(isNew)];
+}
+
+/** The two addresses and ports of behaviour discovery (RFC 5780); undefined when there is none. */
+export function discoveryOf({
+  host,
+  port,
+  discovery,
+}: Pick<Turn, 'host' | 'port' | 'discovery'>): Discovery | undefined {
+  if (discovery === undefined) return undefined;
+  const canonical = (text: string) => canonicalAddress(text) ?? text;
+  return { addresses: [canonical(host), canonical(discovery.host)], ports: [port, discovery.port] };
 }
 
 /** The first address of each family: the one that is relayed from. */

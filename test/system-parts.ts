@@ -16,7 +16,7 @@ const parts = {
   chromium: { packages: ['chromium'], programs: ['chromium'] },
   coturn: {
     packages: ['coturn'],
-    programs: ['turnutils_uclient', 'turnutils_stunclient', 'turnutils_peer', 'turnserver'],
+    programs: ['turnutils_uclient', 'turnutils_stunclient', 'turnutils_natdiscovery', 'turnutils_peer', 'turnserver'],
   },
   prometheus: { packages: ['prometheus'], programs: ['promtool', 'prometheus'] },
   alertmanager: { packages: ['prometheus-alertmanager'], programs: ['prometheus-alertmanager', 'amtool'] },

@@ -8,7 +8,7 @@ import type { AllocationId, CloseReason, Command, PlaneEvent } from '../planes/p
 import { attributes } from '../stun/attributes.ts';
 import { unknownAttributeTypes } from '../stun/error-code.ts';
 import { type ErrorName, errorCodes } from '../stun/error-codes.ts';
-import { decodeMessage, type StunMessage, unknownAttributes } from '../stun/message.ts';
+import { decodeMessage, type StunMessage } from '../stun/message.ts';
 import type { Setter } from '../stun/message-writer.ts';
 import { methods } from '../stun/methods.ts';
 import { text } from '../stun/text-attributes.ts';
@@ -18,7 +18,7 @@ import { AllocationTable } from './allocation-table.ts';
 import { askedOf, errorAnswer, modestErrorAnswer, SMALLEST_QUESTION, successAnswer } from './answer.ts';
 import { authenticate, type Authentication, type Gate } from './authentication.ts';
 import type { Instant } from './authenticator.ts';
-import { bindingAnswer } from './binding.ts';
+import { bindingReply } from './binding.ts';
 import { Challenge } from './challenge.ts';
 import { channelBind } from './channel-bind.ts';
 import { createPermission } from './create-permission.ts';
@@ -218,14 +218,15 @@ export class TurnCore {
   }
 
   #bind(message: StunMessage, from: FiveTuple): readonly Command[] {
-    const unknown = unknownAttributes(message);
+    const { unknown, from: origin, attributes: found } = bindingReply(message, from, this.#state.settings.discovery);
     const asked = askedOf(message);
     const bytes =
       unknown.length > 0
         ? modestErrorAnswer(asked, from.transport, 'UNKNOWN_ATTRIBUTE', [unknownAttributeTypes(unknown)])
-        : successAnswer(asked, bindingAnswer(from));
+        : successAnswer(asked, found);
     this.#report('binding', bytes === undefined ? 'dropped' : unknown.length > 0 ? '420' : 'ok', from);
-    return bytes === undefined ? [] : [{ type: 'send', to: from, bytes }];
+    if (bytes === undefined) return [];
+    return [{ type: 'send', to: unknown.length > 0 ? from : { ...from, server: origin }, bytes }];
   }
 
   /** The same answer once more, or silence while there is none yet; undefined when the transaction is too old to remember. */

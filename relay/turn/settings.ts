@@ -5,6 +5,7 @@ import type { PeerPolicy } from '../planes/plane.ts';
 import { opaqueString } from '../stun/opaque-string.ts';
 import type { Authenticator, Instant } from './authenticator.ts';
 import type { TurnObserver } from './observer.ts';
+import type { Discovery } from './binding.ts';
 import type { Alternate } from './redirection.ts';
 
 interface Required {
@@ -57,6 +58,8 @@ interface Tuning {
   readonly openAttempts: number;
   /** Where clients are sent while this relay is full or being drained; with none they are answered 508. */
   readonly alternates: readonly Alternate[];
+  /** Where behaviour discovery (RFC 5780) is served; undefined: nowhere. */
+  readonly discovery: Discovery | undefined;
   /** SOFTWARE in authenticated success answers; empty leaves it out. */
   readonly software: string;
   /** Whether an app may carry nothing more for now, over all relays: 486. */
@@ -81,6 +84,7 @@ export const turnDefaults: Tuning = {
   refusalsPerSecond: 100,
   openAttempts: 16,
   alternates: [],
+  discovery: undefined,
   software: '',
   isCapped: () => false,
   observer: {},
