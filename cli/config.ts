@@ -31,7 +31,10 @@ const portRange = z
   .string()
   .regex(/^\d{1,5}-\d{1,5}$/, 'must be a range such as 49152-65535')
   .transform((text) => text.split('-').map(Number) as [number, number])
-  .refine(([low, high]) => low >= 1024 && low <= high && high <= 65_535, 'must lie within 1024-65535, low end first');
+  .refine(
+    ([low, high]) => low >= 1024 && low + 2 <= high && high <= 65_535,
+    'must be three ports or more within 1024-65535, low end first',
+  );
 
 /** Where clients go while this relay is full or being drained. */
 const alternate = z.strictObject({

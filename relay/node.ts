@@ -16,11 +16,12 @@ import { ControlFollower } from './control/control-follower.ts';
 import type { CapRules } from './control/control-follower.ts';
 import { revocable } from './control/revocable.ts';
 import { countingObserver, showConnections, showPlane } from './node-metrics.ts';
-import type { AllocationId, Command, Listener, Plane, PlaneEvent } from './planes/plane.ts';
+import type { Command, Listener, Plane, PlaneEvent } from './planes/plane.ts';
 import { keptNonceKey } from './nonce-key.ts';
 import { Journal } from './restart/journal.ts';
 import { Resumption } from './restart/resumption.ts';
 import { keptServerId } from './server-id.ts';
+import type { Allocation } from './turn/allocation.ts';
 import type { Instant } from './turn/authenticator.ts';
 import { TurnCore } from './turn/core.ts';
 import type { TurnOptions } from './turn/settings.ts';
@@ -140,7 +141,7 @@ class Node implements RelayNode {
       authenticator,
       isCapped: (app, at) => this.#control.isCapped(app, at.now),
       random,
-      observer: countingObserver(metrics),
+      observer: { ...countingObserver(metrics), onLive: (allocation) => this.#begin(allocation) },
     });
     this.#meter = new Meter(this, clock.now());
     this.#maxSpooled = options.maxSpooledRecords ?? DEFAULT_MAX_RECORDS;
@@ -252,9 +253,9 @@ class Node implements RelayNode {
     const at = this.#now();
     if (event.type === 'closed') this.#closed(event, at);
     const commands = this.#ask(event, at);
-    // Before the answer is sent: it is the first thing that the new allocation counts.
-    if (event.type === 'opened') this.#begin(event.allocation, at);
-    if (event.type === 'exhausted') this.#resumption.answered(event.allocation, false);
+    if (event.type === 'opened' || event.type === 'exhausted') {
+      this.#resumption.answered(event.allocation, this.#core.allocation(event.allocation)?.state === 'live');
+    }
     this.#apply(commands);
   }
 
@@ -282,17 +283,14 @@ class Node implements RelayNode {
     }
   }
 
-  #begin(id: AllocationId, at: Instant): void {
-    const allocation = this.#core.allocation(id);
-    this.#resumption.answered(id, allocation?.state === 'live');
-    if (allocation?.state !== 'live') return;
+  /** Before the answer is sent: it is the first thing that the new allocation counts. */
+  #begin({ id, app, keyId, claims, fiveTuple, clientFamily, relayFamily }: Allocation): void {
     this.#journal.opened(id);
-    const { app, keyId, claims, fiveTuple, clientFamily, relayFamily } = allocation;
     const { customId, call, participant } = claims;
     const { transport } = fiveTuple;
     this.#meter.opened(
       { allocation: id, app, keyId, customId, call, participant, transport, clientFamily, relayFamily },
-      at,
+      this.#now(),
     );
   }
 

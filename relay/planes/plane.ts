@@ -28,7 +28,10 @@ export interface Limits {
 export type Command =
   /** A STUN answer to a client; counted as control when it belongs to an allocation. */
   | { readonly type: 'send'; readonly to: FiveTuple; readonly bytes: Uint8Array; readonly allocation?: AllocationId }
-  /** Opens a relayed transport address; answered by `opened` or `exhausted`. `port` is the core's choice, quarantine is the plane's word. */
+  /**
+   * Opens a relayed transport address; answered by `opened` or `exhausted`. `port` is the core's choice, quarantine is the plane's
+   * word. A client has one allocation of each family at most; two of them share its channel numbers and its impaired leg.
+   */
   | {
       readonly type: 'open';
       readonly allocation: AllocationId;
@@ -42,6 +45,10 @@ export type Command =
       readonly limits: Limits;
       /** Network conditions that a plane imposes on this allocation's media, once per direction on the client's leg. */
       readonly impairment?: Impairment;
+      /** Takes the next port too, or none, and holds it until this moment for an `open` that says `isHeld`. */
+      readonly holdNext?: number;
+      /** Whether the port is one that is held; if it is not, there is none. */
+      readonly isHeld?: true;
     }
   /** Moves an allocation's deadline (Refresh). */
   | { readonly type: 'extend'; readonly allocation: AllocationId; readonly deadline: number }

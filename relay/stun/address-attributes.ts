@@ -1,6 +1,5 @@
 /** XOR-MAPPED-, XOR-PEER- and XOR-RELAYED-ADDRESS as attributes of a message (RFC 8489 §14.2, RFC 8656 §18.3, §18.5). */
 import { type Endpoint, formatAddress, parseAddress } from '../../kernel/address.ts';
-import { attributes } from './attributes.ts';
 import { readU16, writeU16 } from './header.ts';
 import type { StunMessage } from './message.ts';
 import type { Setter } from './message-writer.ts';
@@ -47,14 +46,14 @@ export function readAddress(message: StunMessage, attribute: AddressAttribute): 
   return found === undefined ? undefined : readXorAddress(message.raw, found.at, found.length);
 }
 
-/** Every XOR-PEER-ADDRESS in wire order; undefined when one of them is malformed. */
-export function readPeerAddresses(message: StunMessage): Endpoint[] | undefined {
-  const peers: Endpoint[] = [];
+/** Every address of this kind in wire order; undefined when one of them is malformed. */
+export function readAddresses(message: StunMessage, attribute: AddressAttribute): Endpoint[] | undefined {
+  const found: Endpoint[] = [];
   for (const { type, at, length } of message.attributes) {
-    if (type !== attributes.XOR_PEER_ADDRESS.type) continue;
-    const peer = readXorAddress(message.raw, at, length);
-    if (peer === undefined) return undefined;
-    peers.push(peer);
+    if (type !== attribute.type) continue;
+    const endpoint = readXorAddress(message.raw, at, length);
+    if (endpoint === undefined) return undefined;
+    found.push(endpoint);
   }
-  return peers;
+  return found;
 }

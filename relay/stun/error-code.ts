@@ -36,7 +36,19 @@ export function addressErrorCode(family: Family, name: ErrorName): Setter {
 /** The code of an error response, 300 to 699; undefined when absent or malformed. */
 export function readErrorCode(message: StunMessage): number | undefined {
   const value = message.value(attributes.ERROR_CODE.type);
+  return value === undefined || value.length < 4 ? undefined : codeIn(value);
+}
+
+/** Which family's address an otherwise successful Allocate has not got, and why; undefined when absent or malformed. */
+export function readAddressErrorCode(message: StunMessage): { family: Family; code: number } | undefined {
+  const value = message.value(attributes.ADDRESS_ERROR_CODE.type);
   if (value === undefined || value.length < 4) return undefined;
+  const family = value[0] === FAMILY_IPV4 ? 4 : value[0] === FAMILY_IPV6 ? 6 : undefined;
+  const code = codeIn(value);
+  return family === undefined || code === undefined ? undefined : { family, code };
+}
+
+function codeIn(value: Uint8Array): number | undefined {
   const hundreds = (value[2] ?? 0) & 0x07;
   const number = value[3] ?? 0;
   return hundreds >= 3 && hundreds <= 6 && number < 100 ? hundreds * 100 + number : undefined;

@@ -71,6 +71,11 @@ export function readAddressFamily(message: StunMessage, attribute: FamilyAttribu
   return number === FAMILY_IPV4 ? 4 : number === FAMILY_IPV6 ? 6 : 'other';
 }
 
+/** RESERVATION-TOKEN (§18.9): eight octets that mean nothing to anybody else. */
+export function reservationToken(token: Uint8Array): Setter {
+  return (writer) => writer.into.set(token, writer.add(attributes.RESERVATION_TOKEN.type, token.length));
+}
+
 /** EVEN-PORT (§18.7): the R bit asks to reserve the next higher port as well. */
 export function evenPort(reserveNext: boolean): Setter {
   return (writer) => {

@@ -2,49 +2,28 @@
 import { fiveTupleKey } from '../../kernel/address.ts';
 import type { FiveTuple } from '../../kernel/address.ts';
 import type { AllocationId } from '../planes/plane.ts';
-import type { AllocationRecord } from './allocation.ts';
+import { type AllocationRecord, siblings } from './allocation.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
+import { Groups } from './groups.ts';
 
 /** The user whose quota an allocation counts against; unlike the username it outlives a credential. */
 export function userKey(app: string, customId: string, username: string): string {
   return customId === '' ? `username ${username}` : `customer ${app} ${customId}`;
 }
 
-/** Sets of allocations under names; a name with none is not kept. */
-class Index {
-  readonly #sets = new Map<string, Set<AllocationRecord>>();
-
-  get size(): number {
-    return this.#sets.size;
-  }
-  of(name: string): ReadonlySet<AllocationRecord> {
-    return this.#sets.get(name) ?? new Set();
-  }
-  add(name: string, record: AllocationRecord): void {
-    const set = this.#sets.get(name);
-    if (set === undefined) this.#sets.set(name, new Set([record]));
-    else set.add(record);
-  }
-  remove(name: string, record: AllocationRecord): void {
-    const set = this.#sets.get(name);
-    set?.delete(record);
-    if (set?.size === 0) this.#sets.delete(name);
-  }
-}
-
 export class AllocationTable {
   /** Opening, live and closing. */
   readonly #byId = new Map<AllocationId, AllocationRecord>();
-  /** Opening and live: a closing one has given its five-tuple back. */
+  /** Opening and live: a closing one has given its five-tuple back. Of two on one five-tuple, either. */
   readonly #byTuple = new Map<string, AllocationRecord>();
-  readonly #byUsername = new Index();
-  readonly #byUser = new Index();
-  readonly #byApp = new Index();
+  readonly #byUsername = new Groups<AllocationRecord>();
+  readonly #byUser = new Groups<AllocationRecord>();
+  readonly #byApp = new Groups<AllocationRecord>();
   readonly #deadlines = new DeadlineHeap<AllocationRecord>();
 
   /** Opening and live. */
   get size(): number {
-    return this.#byTuple.size;
+    return this.#deadlines.size;
   }
 
   /** Entries of every map, for those who watch memory: all zero when nothing is left. */
@@ -62,6 +41,7 @@ export class AllocationTable {
   get(id: AllocationId): AllocationRecord | undefined {
     return this.#byId.get(id);
   }
+  /** The allocation on a five-tuple; where there are two, the other is its `sibling`. */
   of(fiveTuple: FiveTuple): AllocationRecord | undefined {
     return this.#byTuple.get(fiveTupleKey(fiveTuple));
   }
@@ -79,8 +59,8 @@ export class AllocationTable {
     return this.#byId.values();
   }
   /** Opening and live. */
-  all(): IterableIterator<AllocationRecord> {
-    return this.#byTuple.values();
+  *all(): IterableIterator<AllocationRecord> {
+    for (const record of this.#byTuple.values()) yield* siblings(record);
   }
   /** The opening or live allocation that ends first. */
   first(): AllocationRecord | undefined {
@@ -91,7 +71,11 @@ export class AllocationTable {
   add(record: AllocationRecord): void {
     this.#byId.set(record.id, record);
     if (record.state === 'closing') return;
-    this.#byTuple.set(fiveTupleKey(record.fiveTuple), record);
+    const tuple = fiveTupleKey(record.fiveTuple);
+    const sibling = this.#byTuple.get(tuple);
+    record.sibling = sibling;
+    if (sibling === undefined) this.#byTuple.set(tuple, record);
+    else sibling.sibling = record;
     this.#byUsername.add(record.username, record);
     this.#byUser.add(userKey(record.app, record.claims.customId, record.username), record);
     this.#byApp.add(record.app, record);
@@ -106,7 +90,13 @@ export class AllocationTable {
   end(record: AllocationRecord): void {
     if (record.state === 'closing') return;
     record.state = 'closing';
-    this.#byTuple.delete(fiveTupleKey(record.fiveTuple));
+    const { sibling } = record;
+    record.sibling = undefined;
+    if (sibling === undefined) this.#byTuple.delete(fiveTupleKey(record.fiveTuple));
+    else {
+      sibling.sibling = undefined;
+      this.#byTuple.set(fiveTupleKey(record.fiveTuple), sibling);
+    }
     this.#byUsername.remove(record.username, record);
     this.#byUser.remove(userKey(record.app, record.claims.customId, record.username), record);
     this.#byApp.remove(record.app, record);

@@ -3,6 +3,7 @@ import { type Endpoint, type Family, familyOf, type FiveTuple } from '../../kern
 import { MAX_TTL_SECONDS } from '../contract.ts';
 import type { CredentialClaims } from '../contract.ts';
 import type { AllocationId, CloseReason } from '../planes/plane.ts';
+import type { ErrorName } from '../stun/error-codes.ts';
 import type { Seal } from '../stun/integrity.ts';
 import type { Asked } from './answer.ts';
 import type { LongTermKeys } from './authentication.ts';
@@ -11,9 +12,10 @@ import { Channels } from './channels.ts';
 import type { Timed } from './deadline-heap.ts';
 import { Permissions } from './permissions.ts';
 import { UNUSED } from './rate.ts';
+import type { Reservation } from './reservations.ts';
 import type { Settings } from './settings.ts';
 
-/** `opening` until the plane has a port; `closing` from the close command to the plane's last word on it. */
+/** `opening` until its Allocate is answered; `closing` from the close command to the plane's last word on it. */
 export type AllocationState = 'opening' | 'live' | 'closing';
 
 /** What the rest of the relay may read of an allocation. */
@@ -44,11 +46,20 @@ export interface Origin {
   readonly seal: Seal;
   /** Seconds granted. */
   readonly lifetime: number;
-  readonly evenPort: boolean;
-  /** Whether a second, IPv6 address was asked for as well, which this server does not give. */
-  readonly additionalFamily: boolean;
+  readonly ports: WantedPort;
+  /** Whether addresses of both families were asked for. */
+  readonly dual: boolean;
 }
 
+/** `pair`: an even one, and the next reserved; `reserved`: the one that a token stands for. */
+export const wantedPorts = ['any', 'even', 'pair', 'reserved'] as const;
+export type WantedPort = (typeof wantedPorts)[number];
+
+/**
+ * Who asks for both families at once (ADDITIONAL-ADDRESS-FAMILY) has two of these on one five-tuple: each has its own relayed
+ * address, lifetime, permissions, channels, counters and place in every quota, as the RFC has it for the two halves of a dual
+ * allocation.
+ */
 export class AllocationRecord implements Allocation, Timed {
   readonly id: AllocationId;
   readonly fiveTuple: FiveTuple;
@@ -70,6 +81,12 @@ export class AllocationRecord implements Allocation, Timed {
   readonly channels: Channels;
   state: AllocationState = 'opening';
   relayed: Endpoint | undefined;
+  /** The one of the other family on the same five-tuple, of the same Allocate. */
+  sibling: AllocationRecord | undefined;
+  /** Why there is no sibling, where one was asked for. */
+  missing: ErrorName | undefined;
+  /** The next port, while the pair that was asked for is being opened. */
+  reservation: Reservation | undefined;
   /** The success response as sent, for retransmissions of the request. */
   answer: Uint8Array | undefined;
   /** Whether it lives on from an earlier process and the plane has not said yet that it has its port again. */
@@ -112,6 +129,18 @@ export class AllocationRecord implements Allocation, Timed {
     this.permissions = new Permissions(made.settings.permissionsPerAllocation);
     this.channels = new Channels(made.settings.channelsPerAllocation);
   }
+}
+
+/** An allocation with its sibling, IPv4 first; one that has none alone. */
+export function siblings(record: AllocationRecord): readonly AllocationRecord[] {
+  const { sibling } = record;
+  if (sibling === undefined) return [record];
+  return record.relayFamily === 4 ? [record, sibling] : [sibling, record];
+}
+
+/** Which of them relays in this family. */
+export function siblingOf(record: AllocationRecord, family: Family): AllocationRecord | undefined {
+  return record.relayFamily === family ? record : record.sibling;
 }
 
 /** Why an allocation past its deadline ends: its own lifetime, or its credential's. */

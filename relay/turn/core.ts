@@ -13,7 +13,7 @@ import type { Setter } from '../stun/message-writer.ts';
 import { methods } from '../stun/methods.ts';
 import { text } from '../stun/text-attributes.ts';
 import { allocate, allocatedAnswer, isRetransmission, openCommand } from './allocate.ts';
-import { type Allocation, type AllocationRecord, endReason } from './allocation.ts';
+import { type Allocation, type AllocationRecord, endReason, siblings } from './allocation.ts';
 import { AllocationTable } from './allocation-table.ts';
 import { askedOf, errorAnswer, modestErrorAnswer, SMALLEST_QUESTION, successAnswer } from './answer.ts';
 import { authenticate, type Authentication, type Gate } from './authentication.ts';
@@ -27,6 +27,7 @@ import type { RequestMethod, RequestResult } from './observer.ts';
 import { RefusalBudget } from './refusal-budget.ts';
 import { refresh } from './refresh.ts';
 import { objection, type Outcome, type State, type TurnRequest } from './request.ts';
+import { Reservations } from './reservations.ts';
 import { resume, type Resumed } from './resume.ts';
 import { settle, type TurnOptions } from './settings.ts';
 import { SpentBytes } from './spent-bytes.ts';
@@ -35,7 +36,10 @@ import {
   type CoreSnapshot,
   coreSnapshot,
   momentOf,
+  reservationSnapshot,
   restoredAllocation,
+  restoredReservation,
+  SNAPSHOT_VERSION,
   type WrittenAllocation,
 } from './snapshot.ts';
 
@@ -65,7 +69,13 @@ export class TurnCore {
 
   constructor(options: TurnOptions) {
     const settings = settle(options);
-    this.#state = { settings, table: new AllocationTable(), spent: new SpentBytes(), draining: false };
+    this.#state = {
+      settings,
+      table: new AllocationTable(),
+      spent: new SpentBytes(),
+      reservations: new Reservations(),
+      draining: false,
+    };
     this.#gate = {
       challenge: new Challenge(settings.realm, new NonceMint(settings.nonceKey, settings.nonceLifetime)),
       authenticator: settings.authenticator,
@@ -119,6 +129,7 @@ export class TurnCore {
   /** Ends what is past its deadline. Costs nothing when nothing is. */
   expire(at: Instant): readonly Command[] {
     this.#state.spent.sweep(at.now);
+    this.#state.reservations.sweep(at.monotonic);
     const commands: Command[] = [];
     for (let first = this.#state.table.first(); first !== undefined && first.deadline <= at.monotonic;) {
       commands.push(this.#end(first, endReason(first)));
@@ -136,10 +147,11 @@ export class TurnCore {
   snapshot(at: Instant): CoreSnapshot {
     const { settings, table, draining } = this.#state;
     return {
-      version: 1,
+      version: SNAPSHOT_VERSION,
       takenAt: at.now,
       nonceKey: Buffer.from(settings.nonceKey).toString('base64'),
       draining,
+      reservations: this.#state.reservations.entries().map((entry) => reservationSnapshot(entry, at)),
       spent: this.#state.spent.entries().map(([username, bytes, until]) => [username, bytes.toString(), until]),
       allocations: Array.from(table.known(), (record) => allocationSnapshot(record, at)),
     };
@@ -154,8 +166,12 @@ export class TurnCore {
     const read = coreSnapshot.parse(snapshot);
     const core = new TurnCore({ ...options, nonceKey: Buffer.from(read.nonceKey, 'base64') });
     const since = momentOf(read.takenAt, at);
-    for (const allocation of read.allocations) {
-      core.#state.table.add(restoredAllocation(allocation, since, core.#state.settings));
+    const reservations = new Map(read.reservations.map((entry) => [entry.token, restoredReservation(entry, since)]));
+    for (const reservation of reservations.values()) core.#state.reservations.add(reservation);
+    for (const { reservation, ...allocation } of read.allocations) {
+      const record = restoredAllocation(allocation, since, core.#state.settings);
+      record.reservation = reservations.get(reservation ?? '');
+      core.#state.table.add(record);
     }
     for (const [username, bytes, until] of read.spent ?? []) core.#state.spent.add(username, bytes, until);
     core.#state.draining = read.draining;
@@ -166,7 +182,7 @@ export class TurnCore {
   written(id: AllocationId, at: Instant): WrittenAllocation | undefined {
     const record = this.#state.table.get(id);
     if (record?.state !== 'live') return undefined;
-    return { version: 1, takenAt: at.now, allocation: allocationSnapshot(record, at) };
+    return { version: SNAPSHOT_VERSION, takenAt: at.now, allocation: allocationSnapshot(record, at) };
   }
 
   /**
@@ -299,35 +315,58 @@ export class TurnCore {
   }
 
   #opened(id: AllocationId, relayed: Endpoint): readonly Command[] {
-    const { table, settings } = this.#state;
-    const record = table.get(id);
+    const record = this.#state.table.get(id);
     if (record?.isReopening === true) return this.#reopened(record, relayed);
     if (record?.state !== 'opening') return [];
-    record.state = 'live';
     record.relayed = relayed;
-    record.answer = successAnswer(record.origin.asked, allocatedAnswer(record, settings), record.origin.seal);
+    if (record.reservation !== undefined) record.reservation.port = relayed.port + 1;
+    return this.#allocated(record);
+  }
+
+  /** Answers an Allocate once every address that can be had for it is there. */
+  #allocated(record: AllocationRecord): readonly Command[] {
+    const { settings } = this.#state;
+    const pair = siblings(record);
+    if (pair.some(({ relayed }) => relayed === undefined)) return [];
+    const answer = successAnswer(record.origin.asked, allocatedAnswer(record, settings), record.origin.seal);
+    for (const one of pair) {
+      one.state = 'live';
+      one.answer = answer;
+      one.reservation = undefined;
+      settings.observer.onLive?.(one);
+    }
     this.#report('allocate', 'ok', record.fiveTuple);
-    return [this.#send(record.fiveTuple, record.answer, record)];
+    return [this.#send(record.fiveTuple, answer, record)];
   }
 
   /** The client knows one relayed address, and no other will do. */
   #reopened(record: AllocationRecord, { address, port }: Endpoint): readonly Command[] {
     record.isReopening = false;
     const isSame = record.relayed?.address === address && record.relayed.port === port;
-    return isSame || record.state !== 'live' ? [] : [this.#end(record, 'failed')];
+    if (record.state !== 'live') return [];
+    if (!isSame) return [this.#end(record, 'failed')];
+    this.#state.settings.observer.onLive?.(record);
+    return [];
   }
 
   #exhausted(id: AllocationId): readonly Command[] {
-    const { table, settings } = this.#state;
+    const { table, settings, reservations } = this.#state;
     const record = table.get(id);
     if (record?.isReopening === true) table.forget(id);
     if (record === undefined || record.state === 'live' || record.isReopening) return [];
-    if (record.state === 'opening' && record.attempts < settings.openAttempts)
-      return [openCommand(record, this.#state)];
-    const given = record.state === 'opening';
+    const isOpening = record.state === 'opening';
+    // There is only one port that a token stands for.
+    const isTriedAgain = record.origin.ports !== 'reserved' && record.attempts < settings.openAttempts;
+    if (isOpening && isTriedAgain) return [openCommand(record, this.#state)];
+    const { sibling } = record;
+    if (record.reservation !== undefined) reservations.remove(record.reservation);
     table.forget(id);
-    if (!given) return [];
+    if (!isOpening) return [];
     settings.observer.onLimit?.('ports');
+    if (sibling !== undefined) {
+      sibling.missing = 'INSUFFICIENT_CAPACITY';
+      return this.#allocated(sibling);
+    }
     this.#report('allocate', resultOf('INSUFFICIENT_CAPACITY'), record.fiveTuple);
     const bytes = errorAnswer(record.origin.asked, 'INSUFFICIENT_CAPACITY', [], record.origin.seal);
     return [{ type: 'send', to: record.fiveTuple, bytes }];
@@ -344,7 +383,9 @@ export class TurnCore {
   /** A packet may come before the timer does: what is past its deadline on this five-tuple ends first. */
   #expireOn(from: FiveTuple, at: Instant): readonly Command[] {
     const record = this.#state.table.of(from);
-    return record !== undefined && record.deadline <= at.monotonic ? [this.#end(record, endReason(record))] : [];
+    if (record === undefined) return [];
+    const overdue = siblings(record).filter(({ deadline }) => deadline <= at.monotonic);
+    return overdue.map((one) => this.#end(one, endReason(one)));
   }
 
   #end(record: AllocationRecord, reason: CloseReason): Command {

@@ -1,5 +1,6 @@
 /** What the core tells whoever counts: the labels of turnpike_relay_stun_requests_total and its kin. All callbacks are optional. */
 import type { FiveTuple } from '../../kernel/address.ts';
+import type { Allocation } from './allocation.ts';
 import type { RefusalReason } from './authenticator.ts';
 
 export const requestMethods = ['binding', 'allocate', 'refresh', 'create_permission', 'channel_bind'] as const;
@@ -46,4 +47,6 @@ export interface TurnObserver {
   onLimit?(limit: Limit): void;
   /** One Allocate decided: `ok` or the error code. */
   onAllocation?(transport: FiveTuple['transport'], result: 'ok' | `${number}`): void;
+  /** An allocation begins, or goes on after a restart, before its client is told. */
+  onLive?(allocation: Allocation): void;
 }

@@ -10,6 +10,7 @@ import type { AllocationTable } from './allocation-table.ts';
 import type { Identity } from './authentication.ts';
 import type { Instant } from './authenticator.ts';
 import type { Limit } from './observer.ts';
+import type { Reservations } from './reservations.ts';
 import type { Settings } from './settings.ts';
 import type { SpentBytes } from './spent-bytes.ts';
 
@@ -19,7 +20,7 @@ export interface TurnRequest {
   readonly from: FiveTuple;
   readonly at: Instant;
   readonly identity: Identity;
-  /** The allocation on this five-tuple, opening or live. */
+  /** The allocation on this five-tuple, opening or live; one of the two where there are two. */
   readonly allocation: AllocationRecord | undefined;
 }
 
@@ -28,6 +29,7 @@ export interface State {
   readonly settings: Settings;
   readonly table: AllocationTable;
   readonly spent: SpentBytes;
+  readonly reservations: Reservations;
   /** Whether no new allocation is given any more. */
   draining: boolean;
 }

@@ -4,7 +4,7 @@
  */
 import type { AllocationId, Command } from '../planes/plane.ts';
 import { limitsOf, openPort } from './allocate.ts';
-import type { AllocationRecord } from './allocation.ts';
+import { type AllocationRecord, siblingOf } from './allocation.ts';
 import type { Instant } from './authenticator.ts';
 import type { State } from './request.ts';
 import { momentOf, restoredAllocation, writtenAllocation } from './snapshot.ts';
@@ -43,7 +43,9 @@ export function resume(written: unknown, sent: bigint, at: Instant, { table, set
   if (settings.isCapped(record.app, at)) return refused('quota');
   const limits = limitsOf(record.claims.limits, spent.of(record.username));
   if (limits.bytes === 0n) return refused('quota');
-  if (table.get(record.id) !== undefined || table.of(record.fiveTuple) !== undefined) return refused('taken');
+  const other = table.of(record.fiveTuple);
+  const isSibling = other?.username === record.username && siblingOf(other, record.relayFamily) === undefined;
+  if (table.get(record.id) !== undefined || (other !== undefined && !isSibling)) return refused('taken');
 
   record.isReopening = true;
   table.add(record);

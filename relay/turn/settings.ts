@@ -94,8 +94,9 @@ export const turnDefaults: Tuning = {
 export function settle(options: TurnOptions): Settings {
   const settings = Object.freeze({ ...turnDefaults, ...options });
   const { first, last } = settings.relayPorts;
-  // Two ports at least, so that EVEN-PORT finds one.
-  if (first < 1 || last > 65535 || last <= first) throw new RangeError('relay ports must be a range within 1 to 65535');
+  // Three ports at least, so that there is an even one with another after it.
+  if (first < 1 || last > 65535 || last < first + 2)
+    throw new RangeError('relay ports must be a range of three or more within 1 to 65535');
   if (settings.families.length === 0) throw new RangeError('no address family to relay in');
   if (settings.maxLifetime < settings.defaultLifetime)
     throw new RangeError('the longest lifetime is below the default');

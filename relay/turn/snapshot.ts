@@ -10,12 +10,18 @@ import { z } from 'zod';
 import { u64 } from '../../kernel/bytes.ts';
 import { credentialLimits, impairment } from '../contract.ts';
 import type { AllocationId } from '../planes/plane.ts';
-import { AllocationRecord } from './allocation.ts';
+import { type ErrorName, errorCodes } from '../stun/error-codes.ts';
+import { AllocationRecord, wantedPorts } from './allocation.ts';
 import type { Instant } from './authenticator.ts';
 import { UNUSED } from './rate.ts';
+import { type Reservation, TOKEN_OCTETS } from './reservations.ts';
 import type { Settings } from './settings.ts';
 
+/** What is written by another version is not read. */
+export const SNAPSHOT_VERSION = 2;
+
 const octets = z.base64();
+const token = z.hex().length(2 * TOKEN_OCTETS);
 const endpoint = z.strictObject({ address: z.string(), port: z.int().min(0).max(65_535) });
 const family = z.union([z.literal(4), z.literal(6)]);
 const limits = z.strictObject({ ...credentialLimits.shape, bytes: u64.optional() });
@@ -55,20 +61,36 @@ const allocation = z.strictObject({
     integrity: octets,
     seal: z.strictObject({ key: octets, hash: z.enum(['sha1', 'sha256']) }),
     lifetime: z.int().nonnegative(),
-    evenPort: z.boolean(),
-    additionalFamily: z.boolean(),
+    ports: z.enum(wantedPorts),
+    dual: z.boolean(),
   }),
+  /** Why there is no sibling. */
+  missing: z.enum(Object.keys(errorCodes) as ErrorName[]).optional(),
+  /** The token of the port that was reserved with it. */
+  reservation: token.optional(),
   answer: octets.optional(),
 });
 
+const reservation = z.strictObject({
+  token,
+  username: z.string(),
+  app: z.string(),
+  customId: z.string(),
+  family,
+  deadline: z.number(),
+  port: z.int().optional(),
+});
+
 export const coreSnapshot = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(SNAPSHOT_VERSION),
   /** Unix milliseconds. */
   takenAt: z.number(),
   nonceKey: octets,
   draining: z.boolean(),
   /** What ended allocations have taken from their credentials' quotas: username, bytes, Unix milliseconds of the credential's end. */
   spent: z.array(z.tuple([z.string(), u64, z.number()])).optional(),
+  /** In the order in which they lapse. */
+  reservations: z.array(reservation),
   allocations: z.array(allocation),
 });
 export type CoreSnapshot = z.input<typeof coreSnapshot>;
@@ -83,6 +105,7 @@ export type WrittenAllocation = z.input<typeof writtenAllocation>;
 export type AllocationSnapshot = z.input<typeof allocation>;
 /** As read: limits in bigint again. */
 type ReadAllocation = z.output<typeof allocation>;
+type ReservationSnapshot = z.input<typeof reservation>;
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
 const bytesOf = (base64: string) => Uint8Array.from(Buffer.from(base64, 'base64'));
@@ -117,8 +140,21 @@ export function allocationSnapshot(record: AllocationRecord, { monotonic }: Inst
       integrity: text(integrity),
       seal: { key: text(seal.key), hash: seal.hash },
     },
+    ...(record.missing === undefined ? {} : { missing: record.missing }),
+    ...(record.reservation === undefined ? {} : { reservation: record.reservation.token }),
     ...(answer === undefined ? {} : { answer: text(answer) }),
   };
+}
+
+export function reservationSnapshot(
+  { deadline, port, ...rest }: Reservation,
+  { monotonic }: Instant,
+): ReservationSnapshot {
+  return { ...rest, deadline: deadline - monotonic, ...(port === undefined ? {} : { port }) };
+}
+
+export function restoredReservation({ deadline, port, ...rest }: ReservationSnapshot, since: number): Reservation {
+  return { ...rest, deadline: since + deadline, port };
 }
 
 /** The monotonic time, by the clock that is read now, of what was taken then. A wall clock that was put back makes nothing younger. */
@@ -150,6 +186,7 @@ export function restoredAllocation(read: ReadAllocation, since: number, settings
   record.state = read.state;
   record.relayed = read.relayed;
   record.answer = read.answer === undefined ? undefined : bytesOf(read.answer);
+  record.missing = read.missing;
   record.attempts = read.attempts;
   record.newPeers = since + (read.newPeers ?? UNUSED);
   for (const [address, deadline] of read.permissions) record.permissions.restore(address, since + deadline);

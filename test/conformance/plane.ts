@@ -2,7 +2,6 @@
  * What every plane must do, whatever its clients come over. Run against each of them by test/relay/planes/<plane>.test.ts. The
  * payload that most of it is told with has twelve octets, so that a frame is as long on a stream as in a datagram.
  */
-import { networkInterfaces } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Transport } from '../../kernel/address.ts';
@@ -17,8 +16,8 @@ import {
   sendIndicationWithoutData,
   stun,
 } from './frames.ts';
-import { LOOPBACK, QUARANTINE, Stage, cidr, downward, reading, until, upward } from './stage.ts';
-import type { Allocated, CreatePlane, Leg, StageOptions } from './stage.ts';
+import { LOOPBACK, QUARANTINE, Stage, cidr, downward, hasIpv6, reading, until, upward } from './stage.ts';
+import type { Allocated, AllocateOptions, CreatePlane, Leg, StageOptions } from './stage.ts';
 
 const CHANNEL = 0x4001;
 const hello = Buffer.from('hello, peer!');
@@ -51,6 +50,7 @@ export function planeConformance(name: string, createPlane: CreatePlane, transpo
     closing(open);
     totals(open);
     bothFamilies(open, transport);
+    heldPorts(open);
     if (transport === 'udp') inDatagrams(open);
     if (transport === 'udp') reopening(open);
   });
@@ -1065,7 +1065,6 @@ function bothFamilies(open: Open, transport: Transport): void {
     return server;
   };
 
-  const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
   it.skipIf(!hasIpv6).each([
     ['IPv4', 'IPv4', LOOPBACK, LOOPBACK],
     ['IPv4', 'IPv6', LOOPBACK, '::1'],
@@ -1096,6 +1095,168 @@ function bothFamilies(open: Open, transport: Transport): void {
     expect(stage.counters(allocation)).toEqual(
       reading({ internet: { ...upward([frame.length, 16], [12, 12]), ...downward([12, 12], [bytes.length, 16]) } }),
     );
+  });
+
+  /** A client with an address of each family, and a peer in each. */
+  const dual = async (stage: Stage, options: Partial<AllocateOptions> = {}) => {
+    const client = await stage.client();
+    const four = await stage.allocate({ ...options, client, family: 4 });
+    const six = await stage.allocate({ ...options, client, family: 6 });
+    return { client, four, six, near: await stage.leg(), far: await stage.leg('::1') };
+  };
+
+  it.skipIf(!hasIpv6)('relays for one client in both families at once, each counted on its own', async () => {
+    const stage = await open({ plane: { listen, relayAddress } });
+    const { client, four, six, near, far } = await dual(stage);
+    stage.bind(four, CHANNEL, near.local);
+    stage.bind(six, CHANNEL + 1, far.local);
+    await client.send(channelData(CHANNEL, hello), stage.listener);
+    await client.send(channelData(CHANNEL + 1, hello), stage.listener);
+    expect(await near.next()).toEqual({ bytes: hello, from: four.relayed });
+    expect(await far.next()).toEqual({ bytes: hello, from: six.relayed });
+    await near.send(hello, four.relayed);
+    expect((await client.next()).bytes).toEqual(channelData(CHANNEL, hello));
+    await far.send(hello, six.relayed);
+    expect((await client.next()).bytes).toEqual(channelData(CHANNEL + 1, hello));
+    for (const one of [four, six]) {
+      await stage.settled(one, 'internet', { peerTxPackets: 1n, clientTxPackets: 1n });
+      expect(stage.counters(one)).toEqual(reading({ internet: { ...upward([16], [12]), ...downward([12], [16]) } }));
+    }
+  });
+
+  it.skipIf(!hasIpv6)('takes Send indications of such a client by the family of their peer', async () => {
+    const stage = await open({ plane: { listen, relayAddress } });
+    const { client, four, six, near, far } = await dual(stage);
+    stage.permit(four, LOOPBACK);
+    stage.permit(six, '::1');
+    await client.send(sendIndication(far.local, hello), stage.listener);
+    await client.send(sendIndication(near.local, hello), stage.listener);
+    expect(await far.next()).toEqual({ bytes: hello, from: six.relayed });
+    expect(await near.next()).toEqual({ bytes: hello, from: four.relayed });
+  });
+
+  it.skipIf(!hasIpv6)('keeps one of the two when the other ends, whichever it is', async () => {
+    const stage = await open({ plane: { listen, relayAddress } });
+    for (const first of ['four', 'six'] as const) {
+      const { client, four, six, near, far } = await dual(stage);
+      stage.bind(four, CHANNEL, near.local);
+      stage.bind(six, CHANNEL + 1, far.local);
+      const [ended, kept] = first === 'four' ? [four, six] : [six, four];
+      const server = stage.listener;
+      stage.apply({ type: 'close', allocation: ended.id, reason: 'refreshed_to_zero' });
+      await stage.closed(ended.id, 'refreshed_to_zero');
+      await client.send(channelData(first === 'four' ? CHANNEL + 1 : CHANNEL, hello), server);
+      expect((await (first === 'four' ? far : near).next()).from).toEqual(kept.relayed);
+      await client.send(channelData(first === 'four' ? CHANNEL : CHANNEL + 1, hello), server);
+      await until('the other channel is gone', () => stage.dropped('no_channel') === (first === 'four' ? 1n : 2n));
+      stage.apply({ type: 'close', allocation: kept.id, reason: 'refreshed_to_zero' });
+      await stage.closed(kept.id, 'refreshed_to_zero');
+      expect((await stage.open({ client, family: 4 })).answer.type).toBe('opened');
+    }
+  });
+
+  it.skipIf(!hasIpv6)('gives a client no second address in a family, and no third', async () => {
+    const stage = await open({ plane: { listen, relayAddress } });
+    const { client } = await dual(stage);
+    for (const family of [4, 6] as const) {
+      expect((await stage.open({ client, family })).answer.type).toBe('exhausted');
+    }
+  });
+
+  it.skipIf(!hasIpv6)('imposes network conditions once on the leg that both share', async () => {
+    const stage = await open({ plane: { listen, relayAddress } });
+    const { client, four, six, near, far } = await dual(stage, { impairment: { delayMs: 0, rateKbps: 8 } });
+    stage.bind(four, CHANNEL, near.local);
+    stage.bind(six, CHANNEL + 1, far.local);
+    // 200 octets of frame take 200 ms at 8 kbit/s, and the second frame waits for the first.
+    const payload = Buffer.alloc(196);
+    await client.send(channelData(CHANNEL, payload), stage.listener);
+    await client.send(channelData(CHANNEL + 1, payload), stage.listener);
+    await client.send(bindingRequest, stage.listener);
+    await until('both frames are in', () => stage.control.length === 1);
+    stage.clock.advance(200);
+    stage.plane.tick();
+    await near.next();
+    expect(far.received).toEqual([]);
+    stage.clock.advance(200);
+    stage.plane.tick();
+    await far.next();
+  });
+}
+
+function heldPorts(open: Open): void {
+  /** Two neighbouring ports that were free a moment ago, the lower one even. */
+  const freePair = async (stage: Stage): Promise<number> => {
+    for (;;) {
+      const port = await stage.freePort();
+      const next = await stage.open({ port: port + 1 });
+      if (next.answer.type !== 'opened') continue;
+      stage.apply({ type: 'close', allocation: next.id, reason: 'refreshed_to_zero' });
+      await stage.closed(next.id, 'refreshed_to_zero');
+      if (port % 2 === 0) return port;
+    }
+  };
+  const pair = async (stage: Stage, holdFor = 40_000) => {
+    const port = await freePair(stage);
+    stage.clock.advance(QUARANTINE);
+    stage.plane.tick();
+    const first = await stage.open({ port, holdNext: stage.now + holdFor });
+    expect(first.answer).toMatchObject({ type: 'opened', relayed: { port } });
+    return { ...first, port };
+  };
+
+  it('holds the port after one that was opened, for an open that asks for a held one and for no other', async () => {
+    const stage = await open();
+    const { port } = await pair(stage);
+    expect((await stage.open({ port: port + 1 })).answer.type).toBe('exhausted');
+    const next = await stage.allocate({ port: port + 1, isHeld: true });
+    const peer = await stage.leg();
+    stage.permit(next, LOOPBACK);
+    await peer.send(hello, next.relayed);
+    expect(readDataIndication((await next.client.next()).bytes)).toEqual({ peer: peer.local, payload: hello });
+  });
+
+  it('holds it though the allocation below has ended, until its time is over, and lets it rest then', async () => {
+    const stage = await open();
+    const { id, port } = await pair(stage);
+    stage.apply({ type: 'close', allocation: id, reason: 'refreshed_to_zero' });
+    await stage.closed(id, 'refreshed_to_zero');
+    stage.clock.advance(39_999);
+    stage.plane.tick();
+    expect((await stage.open({ port: port + 1 })).answer.type).toBe('exhausted');
+    stage.clock.advance(1);
+    expect((await stage.open({ port: port + 1, isHeld: true })).answer.type).toBe('exhausted');
+    stage.plane.tick();
+    expect((await stage.open({ port: port + 1 })).answer.type).toBe('exhausted');
+    stage.clock.advance(QUARANTINE);
+    stage.plane.tick();
+    expect((await stage.open({ port: port + 1 })).answer.type).toBe('opened');
+  });
+
+  it('opens neither of a pair when the second is taken', async () => {
+    const stage = await open();
+    const port = await freePair(stage);
+    stage.clock.advance(QUARANTINE);
+    stage.plane.tick();
+    const taken = await stage.open({ port: port + 1 });
+    expect(taken.answer.type).toBe('opened');
+    expect((await stage.open({ port, holdNext: stage.now + 40_000 })).answer.type).toBe('exhausted');
+    expect((await stage.open({ port })).answer.type).toBe('opened');
+  });
+
+  it('has nothing held where nobody held it', async () => {
+    const stage = await open();
+    expect((await stage.open({ isHeld: true })).answer.type).toBe('exhausted');
+  });
+
+  it('passes nothing on that comes to a port before its owner', async () => {
+    const stage = await open();
+    const { id, port, client } = await pair(stage);
+    const peer = await stage.leg();
+    stage.permit({ id, client, relayed: { address: LOOPBACK, port } }, LOOPBACK);
+    await peer.send(hello, { address: LOOPBACK, port: port + 1 });
+    await stage.drops({ no_allocation: 1 });
+    expect(client.received).toEqual([]);
   });
 }
 

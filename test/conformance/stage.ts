@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram';
 import type { RemoteInfo, Socket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { Socket as StreamSocket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
@@ -185,6 +186,8 @@ export interface AllocateOptions {
   /** The listener that the client uses; the first of its family when absent. */
   readonly server?: Endpoint;
   readonly port?: number;
+  readonly holdNext?: number;
+  readonly isHeld?: true;
 }
 
 export interface StageOptions {
@@ -195,6 +198,9 @@ export interface StageOptions {
 }
 
 export const LOOPBACK = '127.0.0.1';
+export const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  list?.some(({ address }) => address === '::1'),
+);
 export const QUARANTINE = 60_000;
 
 export function cidr(text: string): NonNullable<ReturnType<typeof parseCidr>> {
@@ -333,6 +339,8 @@ export class Stage {
       credential: options.credential ?? id,
       limits,
       ...(options.impairment === undefined ? {} : { impairment: options.impairment }),
+      ...(options.holdNext === undefined ? {} : { holdNext: options.holdNext }),
+      ...(options.isHeld === undefined ? {} : { isHeld: options.isHeld }),
     });
     const answers = (event: PlaneEvent) =>
       (event.type === 'opened' || event.type === 'exhausted') && event.allocation === id;

@@ -6,7 +6,7 @@ import type { ConnectionEnd, StreamTransport } from '../../relay/planes/plane.ts
 import { streamDefaults } from '../../relay/planes/stream/stream-limits.ts';
 import { TlsIdentity } from '../../relay/planes/stream/tls-identity.ts';
 import { bindingRequest, channelData, readDataIndication, sendIndication, stun } from './frames.ts';
-import { LOOPBACK, Stage, StreamLeg, certificate, downward, reading, until, upward } from './stage.ts';
+import { hasIpv6, LOOPBACK, Stage, StreamLeg, certificate, downward, reading, until, upward } from './stage.ts';
 import type { Allocated, CreatePlane, Leg, StageOptions } from './stage.ts';
 
 const CHANNEL = 0x4001;
@@ -198,6 +198,27 @@ function lifecycle(open: Open, transport: StreamTransport): void {
     stage.apply({ type: 'send', to, bytes: stun(0x0101) });
     await stage.drops({ send_failed: 1 });
   });
+
+  it.skipIf(!hasIpv6)(
+    'ends both allocations of a client that has two, and keeps its connection while one lives',
+    async () => {
+      const relayAddress = { 4: LOOPBACK, 6: '::1' };
+      const stage = await open({ plane: { relayAddress } });
+      const client = await stage.connect();
+      const [four, six] = [await stage.allocate({ client }), await stage.allocate({ client, family: 6 })];
+      stage.apply({ type: 'close', allocation: four.id, reason: 'refreshed_to_zero' });
+      await stage.closed(four.id, 'refreshed_to_zero');
+      stage.apply({ type: 'extend', allocation: six.id, deadline: Number.POSITIVE_INFINITY });
+      stage.clock.advance(2 * streamDefaults.idleWithin);
+      stage.plane.tick();
+      const again = await stage.allocate({ client });
+      client.socket.end();
+      await stage.closed(six.id, 'disconnected');
+      await stage.closed(again.id, 'disconnected');
+      await until('the connection is gone', () => stage.plane.connections().open[transport] === 0);
+      expect(ended(stage, transport)).toEqual({ client: 1 });
+    },
+  );
 
   it('answers what was asked before the client closed its side', async () => {
     const stage = await open();

@@ -16,8 +16,8 @@ import { SEAL_KEY_BYTES, sealName, splitName, splitRest, unsealName } from '../.
 import { FrameReader, LARGEST_FRAME, MALFORMED } from '../../relay/planes/stream/frame-reader.ts';
 import { attributes } from '../../relay/stun/attributes.ts';
 import { channelDataLength, isChannelData } from '../../relay/stun/channel-data.ts';
-import { readErrorCode, readUnknownAttributeTypes } from '../../relay/stun/error-code.ts';
-import { readAddress, readPeerAddresses, readPlainAddress } from '../../relay/stun/address-attributes.ts';
+import { readAddressErrorCode, readErrorCode, readUnknownAttributeTypes } from '../../relay/stun/error-code.ts';
+import { readAddress, readAddresses, readPlainAddress } from '../../relay/stun/address-attributes.ts';
 import { decodeMessage, isWellFormed, unknownAttributes } from '../../relay/stun/message.ts';
 import type { StunMessage } from '../../relay/stun/message.ts';
 import { echoesOfferedAlgorithms, readPasswordAlgorithm } from '../../relay/stun/password-algorithm.ts';
@@ -78,8 +78,10 @@ function readEverything(message: StunMessage): void {
   for (const name of ['REQUESTED_ADDRESS_FAMILY', 'ADDITIONAL_ADDRESS_FAMILY'] as const) {
     readAddressFamily(message, attributes[name]);
   }
-  readPeerAddresses(message);
+  readAddresses(message, attributes.XOR_PEER_ADDRESS);
+  readAddresses(message, attributes.XOR_RELAYED_ADDRESS);
   readErrorCode(message);
+  readAddressErrorCode(message);
   readUnknownAttributeTypes(message);
   readLifetime(message);
   readChannelNumber(message);

@@ -2,10 +2,10 @@
 import type { Endpoint, Family } from '../../kernel/address.ts';
 import { type Random, systemRandom } from '../../kernel/random.ts';
 import { parseAddress } from '../../kernel/address.ts';
-import { readAddress, xorAddress } from '../../relay/stun/address-attributes.ts';
+import { readAddress, readAddresses, xorAddress } from '../../relay/stun/address-attributes.ts';
 import { attributes } from '../../relay/stun/attributes.ts';
 import { CHANNEL_DATA_HEADER_LENGTH, writeChannelDataHeader } from '../../relay/stun/channel-data.ts';
-import { readErrorCode, readUnknownAttributeTypes } from '../../relay/stun/error-code.ts';
+import { readAddressErrorCode, readErrorCode, readUnknownAttributeTypes } from '../../relay/stun/error-code.ts';
 import type { MessageClass } from '../../relay/stun/header.ts';
 import { integrityHashOf, integrityIsRight, type IntegrityHash, longTermKey } from '../../relay/stun/integrity.ts';
 import { decodeMessage } from '../../relay/stun/message.ts';
@@ -36,6 +36,10 @@ export interface Answer {
   readonly algorithms: Uint8Array | undefined;
   readonly lifetime: number | undefined;
   readonly relayed: Endpoint | undefined;
+  /** All of them: two where both families were asked for. */
+  readonly relayedAddresses: readonly Endpoint[] | undefined;
+  readonly addressError: { readonly family: Family; readonly code: number } | undefined;
+  readonly token: Uint8Array | undefined;
   readonly mapped: Endpoint | undefined;
   /** Of a Data indication. */
   readonly peer: Endpoint | undefined;
@@ -64,6 +68,9 @@ export function readAnswer(received: Uint8Array): Answer {
     algorithms: message.value(attributes.PASSWORD_ALGORITHMS.type),
     lifetime: readLifetime(message),
     relayed: readAddress(message, attributes.XOR_RELAYED_ADDRESS),
+    relayedAddresses: readAddresses(message, attributes.XOR_RELAYED_ADDRESS),
+    addressError: readAddressErrorCode(message),
+    token: message.value(attributes.RESERVATION_TOKEN.type),
     mapped: readAddress(message, attributes.XOR_MAPPED_ADDRESS),
     peer: readAddress(message, attributes.XOR_PEER_ADDRESS),
     data: message.value(attributes.DATA.type),

@@ -72,6 +72,8 @@ export class Allocation implements Waiting {
   readonly row: Row;
   readonly allowance: Allowance | undefined;
   readonly impairment: ImpairedLeg | undefined;
+  /** The same client's allocation of the other family. */
+  sibling: Allocation | undefined;
   waitingOctets = 0;
   readonly deadline: Deadline;
   /** Sends of this allocation that the kernel has not answered yet; its counters are not final before they are. */

@@ -4,7 +4,7 @@
  * JavaScript. Whatever a client comes over, its allocation stands in the same table and counts in the same counters.
  */
 import { createSocket } from 'node:dgram';
-import type { Endpoint, FiveTuple } from '../../../kernel/address.ts';
+import type { Endpoint, Family, FiveTuple } from '../../../kernel/address.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import { TurnpikeError } from '../../../kernel/errors.ts';
 import { seededRandom } from '../../../kernel/random.ts';
@@ -37,6 +37,7 @@ import { Drops } from './drops.ts';
 import { ExpiryWheel } from './expiry-wheel.ts';
 import { Forwarder } from './forwarder.ts';
 import { ForwardingTable } from './forwarding-table.ts';
+import { HeldPorts } from './held-ports.ts';
 import { Outbox } from './outbox.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { PortQuarantine } from './port-quarantine.ts';
@@ -75,6 +76,7 @@ class NodeDgramPlane implements DgramPlane {
   readonly #allowances = new Allowances();
   readonly #wheel: ExpiryWheel;
   readonly #quarantine: PortQuarantine;
+  readonly #held: HeldPorts;
   readonly #table: ForwardingTable;
   readonly #outbox: Outbox;
   readonly #forwarder: Forwarder;
@@ -93,10 +95,14 @@ class NodeDgramPlane implements DgramPlane {
     this.#createSocket = deps.createSocket ?? createSocket;
     this.#wheel = new ExpiryWheel(deps.clock.monotonic());
     this.#quarantine = new PortQuarantine(deps.clock, this.#wheel, options.portQuarantine);
+    this.#held = new HeldPorts(this.#wheel, (family, port) => this.#quarantine.add(family, port));
     this.#table = new ForwardingTable(options.policy, {
       addresses: ownAddresses(options),
       isService: (port) =>
-        this.#socketPorts.has(port) || this.#quarantine.holds(4, port) || this.#quarantine.holds(6, port),
+        this.#socketPorts.has(port) ||
+        this.#held.has(port) ||
+        this.#quarantine.holds(4, port) ||
+        this.#quarantine.holds(6, port),
     });
     const emit = (event: PlaneEvent) => this.#onEvent(event);
     const end = (allocation: Allocation, reason: CloseReason) => this.#end(allocation, reason);
@@ -121,8 +127,11 @@ class NodeDgramPlane implements DgramPlane {
       },
       onGone: (connection) => {
         const { address, port } = connection.fiveTuple.client;
-        const allocation = this.#table.client(connection, address, port);
-        if (allocation !== undefined) this.#end(allocation, 'disconnected');
+        for (let left = this.#table.client(connection, address, port); left !== undefined;) {
+          const { sibling } = left;
+          this.#end(left, 'disconnected');
+          left = sibling;
+        }
       },
     });
   }
@@ -205,6 +214,7 @@ class NodeDgramPlane implements DgramPlane {
     // A client that does not read would keep its allocation's last bytes waiting for ever.
     await this.#streams.close();
     await ended;
+    await this.#held.close();
     await this.#stopListening();
   }
 
@@ -238,29 +248,15 @@ class NodeDgramPlane implements DgramPlane {
   }
 
   /** Undefined when the port cannot be had, whatever the cause. */
-  #tryOpen({
-    allocation: id,
-    app,
-    client,
-    credential,
-    deadline,
-    family,
-    impairment,
-    limits,
-    port,
-  }: Command & { type: 'open' }): Endpoint | undefined {
+  #tryOpen(command: Command & { type: 'open' }): Endpoint | undefined {
+    const { allocation: id, app, client, credential, deadline, family, impairment, limits, port } = command;
     const now = this.#clock.monotonic();
-    const local = this.#options.relayAddress[family];
     const leg = this.#legOf(client);
-    if (local === undefined || leg === undefined || port === 0) return undefined;
-    if (this.#table.get(id) !== undefined || this.#quarantine.holds(family, port)) return undefined;
-    if (this.#table.client(leg, client.client.address, client.client.port) !== undefined) return undefined;
-    const relay = bindSocket(
-      this.#createSocket,
-      { address: local, port },
-      { bufferBytes: this.#options.socketBufferBytes, maxPending: MAX_PENDING.relay },
-    );
-    if (relay instanceof Error) return undefined;
+    if (leg === undefined || this.#table.get(id) !== undefined) return undefined;
+    const sibling = this.#table.client(leg, client.client.address, client.client.port);
+    if (sibling !== undefined && (sibling.family === family || sibling.sibling !== undefined)) return undefined;
+    const relay = this.#relaySocket(command, now);
+    if (relay === undefined) return undefined;
     const relayed = { address: this.#options.externalAddress?.[family] ?? relay.local.address, port };
     const row = this.#counters.acquire();
     const allowance = this.#allowances.take(credential, limits, now);
@@ -275,7 +271,8 @@ class NodeDgramPlane implements DgramPlane {
         relayed,
         row,
         allowance,
-        impairment: this.#impairedLeg(id, impairment),
+        // One client has one leg: what passes through either of its allocations shares it.
+        impairment: sibling?.impairment ?? this.#impairedLeg(id, impairment),
       },
       this.#wheel,
       (expired) => this.#end(expired, 'expired'),
@@ -294,6 +291,31 @@ class NodeDgramPlane implements DgramPlane {
     this.#table.add(allocation);
     leg.begin();
     return relayed;
+  }
+
+  #relaySocket(
+    { family, holdNext, isHeld, port }: Command & { type: 'open' },
+    now: number,
+  ): DatagramSocket | undefined {
+    if (isHeld === true) return this.#held.take(family, port, now);
+    const relay = this.#bindRelay(family, port);
+    if (relay === undefined || holdNext === undefined) return relay;
+    const next = this.#bindRelay(family, port + 1);
+    if (next === undefined) {
+      relay.close();
+      return undefined;
+    }
+    next.handlers = { ...ignoreAll, message: () => this.#drops.count('no_allocation') };
+    this.#held.hold(next, holdNext);
+    return relay;
+  }
+
+  #bindRelay(family: Family, port: number): DatagramSocket | undefined {
+    const address = this.#options.relayAddress[family];
+    if (address === undefined || port === 0 || port > 65_535 || this.#quarantine.holds(family, port)) return undefined;
+    const limits = { bufferBytes: this.#options.socketBufferBytes, maxPending: MAX_PENDING.relay };
+    const socket = bindSocket(this.#createSocket, { address, port }, limits);
+    return socket instanceof Error ? undefined : socket;
   }
 
   /** The same allocation meets the same fate: its id is the seed. */
@@ -318,11 +340,12 @@ class NodeDgramPlane implements DgramPlane {
   #end(allocation: Allocation, reason: CloseReason): void {
     if (allocation.ending !== undefined) return;
     allocation.ending = reason;
+    const isLast = allocation.sibling === undefined;
     this.#table.unlist(allocation);
     allocation.clear();
     this.#quarantine.add(allocation.family, allocation.relay.local.port);
     allocation.relay.close();
-    allocation.leg.end();
+    if (isLast) allocation.leg.end();
   }
 
   #finish(allocation: Allocation): void {

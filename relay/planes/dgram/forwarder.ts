@@ -9,6 +9,7 @@
  * all (no_permission, no_channel), swept or not; `expired` is an allocation that has not been ended yet.
  */
 import type { RemoteInfo } from 'node:dgram';
+import { familyOf } from '../../../kernel/address.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import {
   CHANNEL_DATA_HEADER_LENGTH,
@@ -97,9 +98,10 @@ export class Forwarder {
     return undefined;
   }
 
-  #dataFromClient(allocation: Allocation | undefined, bytes: Buffer): void {
-    if (allocation === undefined) return this.#drop('no_allocation');
+  #dataFromClient(found: Allocation | undefined, bytes: Buffer): void {
+    if (found === undefined) return this.#drop('no_allocation');
     const now = this.#parts.clock.monotonic();
+    const allocation = found.sibling === undefined ? found : this.#meant(found, found.sibling, bytes, now);
     if (allocation.deadline.at <= now) return this.#drop('expired');
     if (allocation.impairment === undefined) return this.#admitted(allocation, bytes, now);
     const at = allocation.impairment.fromClient.arrival(bytes.length, now);
@@ -109,6 +111,17 @@ export class Forwarder {
     const copy = Buffer.from(bytes);
     const kept = this.#parts.delayed.add(at, allocation, copy.length, () => this.#arrived(allocation, copy));
     return kept ? undefined : this.#drop('overload');
+  }
+
+  /** Which of a client's two allocations its data is for: the one that has the channel, or relays in the family of the peer. */
+  #meant(one: Allocation, other: Allocation, bytes: Buffer, now: number): Allocation {
+    if (isChannelData(bytes)) {
+      const channel = one.channel(channelNumberOf(bytes));
+      return channel !== undefined && channel.deadline.at > now ? one : other;
+    }
+    const indication = this.#indication;
+    const isReadable = parseSendIndication(bytes, indication) === undefined;
+    return isReadable && familyOf(indication.address) !== one.family ? other : one;
   }
 
   /** A delayed packet meets the rules of the moment at which it arrives. */

@@ -46,6 +46,7 @@ export class ForwardingTable {
     return this.#byId.get(id);
   }
 
+  /** The allocation of a client; where it has two, the other is its `sibling`. */
   client(leg: ClientLeg, address: string, port: number): Allocation | undefined {
     return this.#byClient.get(leg)?.get(address, port);
   }
@@ -60,15 +61,26 @@ export class ForwardingTable {
     this.#byId.set(id, allocation);
     const clients = this.#byClient.get(leg) ?? new EndpointMap<Allocation>();
     this.#byClient.set(leg, clients);
-    clients.set(client.client.address, client.client.port, allocation);
+    const { address, port } = client.client;
+    const sibling = clients.get(address, port);
+    allocation.sibling = sibling;
+    if (sibling === undefined) clients.set(address, port, allocation);
+    else sibling.sibling = allocation;
     this.#byRelayed.set(relayed.address, relayed.port, allocation);
     this.#byRelayed.set(relay.local.address, relay.local.port, allocation);
   }
 
   /** No packet finds the allocation any more; its id is known until `forget`. */
-  unlist({ client, leg, relay, relayed }: Allocation): void {
+  unlist(allocation: Allocation): void {
+    const { client, leg, relay, relayed, sibling } = allocation;
+    const { address, port } = client.client;
     const clients = this.#byClient.get(leg);
-    clients?.delete(client.client.address, client.client.port);
+    allocation.sibling = undefined;
+    if (sibling === undefined) clients?.delete(address, port);
+    else {
+      sibling.sibling = undefined;
+      clients?.set(address, port, sibling);
+    }
     if (clients?.isEmpty === true) this.#byClient.delete(leg);
     this.#byRelayed.delete(relayed.address, relayed.port);
     this.#byRelayed.delete(relay.local.address, relay.local.port);

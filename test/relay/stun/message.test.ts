@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatAddress } from '../../../kernel/address.ts';
-import { readAddress, readPeerAddresses, xorAddress } from '../../../relay/stun/address-attributes.ts';
+import { readAddress, readAddresses, xorAddress } from '../../../relay/stun/address-attributes.ts';
 import { attributes } from '../../../relay/stun/attributes.ts';
 import {
   addressErrorCode,
@@ -233,7 +233,7 @@ describe('what is written is read back', () => {
           const message = decoded(bytes);
           expect({
             mapped: readAddress(message, attributes.XOR_MAPPED_ADDRESS),
-            peers: readPeerAddresses(message),
+            peers: readAddresses(message, attributes.XOR_PEER_ADDRESS),
             seconds: readLifetime(message),
             channel: readChannelNumber(message),
             protocol: readRequestedTransport(message),
@@ -272,7 +272,7 @@ describe('what is written is read back', () => {
         const list = result.ok ? result.message.attributes : [];
         expect(list.every(({ at, length }) => at >= 24 && at + length <= bytes.length)).toBe(true);
         if (!result.ok) return;
-        readPeerAddresses(result.message);
+        readAddresses(result.message, attributes.XOR_PEER_ADDRESS);
         readText(result.message, attributes.USERNAME);
         readErrorCode(result.message);
         readUnknownAttributeTypes(result.message);

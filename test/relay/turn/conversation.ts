@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
 import type { FiveTuple } from '../../../kernel/address.ts';
+import { attributes } from '../../../relay/stun/attributes.ts';
+import { addressFamily, evenPort } from '../../../relay/stun/number-attributes.ts';
 import type { TurnCore } from '../../../relay/turn/core.ts';
 import type { TurnOptions } from '../../../relay/turn/settings.ts';
 import { attribute, endpoint, TurnClient } from '../turn-client.ts';
@@ -31,6 +33,8 @@ export class Conversation {
   readonly bench: Bench;
   readonly ledger = new Ledger(limits.permissionsPerAllocation);
   readonly clients: readonly TurnClient[][];
+  /** The last that anybody was given. */
+  token: Uint8Array = new Uint8Array(8);
   readonly sent: { bytes: Uint8Array; from: FiveTuple }[] = [];
 
   constructor(overrides: Partial<TurnOptions> = {}, create?: (options: TurnOptions) => TurnCore) {
@@ -53,13 +57,15 @@ export class Conversation {
     const known = new Set([...this.bench.core.allocations()].map(({ id }) => id));
     assert.deepEqual(known, new Set(this.ledger.alive.keys()));
     const { tuples: held, deadlines } = this.bench.core.entries;
-    assert.deepEqual([held, deadlines], [this.ledger.alive.size, this.ledger.alive.size]);
+    const taken = new Set([...this.ledger.alive.values()].map(({ from }) => from));
+    assert.deepEqual([held, deadlines], [taken.size, this.ledger.alive.size]);
   }
 
   send(bytes: Uint8Array, at: number): Exchange {
     const from = tuples[at % tuples.length]!;
     this.sent.push({ bytes, from });
     const exchange = this.judged(this.bench.send(bytes, from));
+    this.token = exchange.answer?.token ?? this.token;
     if (exchange.answer?.code === 438)
       for (const client of this.clients[at % tuples.length]!) client.learn(exchange.answer);
     return exchange;
@@ -92,6 +98,17 @@ export const steps: fc.Arbitrary<Step>[] = [
     const asked = lifetime === undefined ? { family } : { family, seconds: lifetime };
     return (talk) => talk.send(talk.client(at, who).allocate(asked), at);
   }),
+  // Both families, a pair of ports, what a token stands for; alone and in every combination.
+  fc
+    .tuple(small, small, fc.subarray(['dual', 'pair', 'token'] as const, { minLength: 1 }))
+    .map(([at, who, wanted]): Step => (talk) => {
+      const setters = {
+        dual: addressFamily(attributes.ADDITIONAL_ADDRESS_FAMILY, 6),
+        pair: evenPort(true),
+        token: attribute(attributes.RESERVATION_TOKEN.type, talk.token),
+      };
+      talk.send(talk.client(at, who).allocate({}, { more: wanted.map((name) => setters[name]) }), at);
+    }),
   fc.tuple(small, small, seconds).map(
     ([at, who, lifetime]): Step =>
       (talk) =>

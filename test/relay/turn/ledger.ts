@@ -1,13 +1,13 @@
 /** Judges the core's commands by what its earlier ones imply, without looking into it. Throws AssertionError at the first that is wrong. */
 import assert from 'node:assert/strict';
-import type { FiveTuple } from '../../../kernel/address.ts';
+import type { Family, FiveTuple } from '../../../kernel/address.ts';
 import type { Command } from '../../../relay/planes/plane.ts';
 
 export const MAX_LIFETIME = 3_600_000;
 
 export class Ledger {
   /** Opening and live, with the deadline last commanded. */
-  readonly alive = new Map<string, { from: FiveTuple; deadline: number }>();
+  readonly alive = new Map<string, { from: FiveTuple; family: Family; deadline: number }>();
   readonly gone = new Set<string>();
   /** Of what lives: permissions and channels with their deadlines. */
   readonly #permissions = new Map<string, Map<string, number>>();
@@ -78,6 +78,11 @@ export class Ledger {
         'number and peer are one to one, and rest for 300 s',
       );
     }
+    const from = this.alive.get(allocation)?.from;
+    for (const [other, { from: tuple }] of this.alive) {
+      const held = other === allocation || tuple !== from ? undefined : this.#channels.get(other)?.get(channel);
+      assert(held === undefined || held.deadline + 300_000 <= now, 'a number is bound once for each five-tuple');
+    }
     this.#channels.set(allocation, channels.set(channel, { peer: key, deadline }));
     const held = [...channels.values()].filter((other) => other.deadline + 300_000 > now);
     assert(held.length <= this.#most, 'no more channels than an allocation may have');
@@ -86,13 +91,19 @@ export class Ledger {
   }
 
   #opens(command: Extract<Command, { type: 'open' }>, now: number): void {
-    for (const [id, { from }] of this.alive) {
-      assert(id === command.allocation || from !== command.client, 'one allocation for each five-tuple');
+    for (const [id, { from, family }] of this.alive) {
+      const isAnother = id === command.allocation || from !== command.client || family !== command.family;
+      assert(isAnother, 'one allocation of each family for each five-tuple');
     }
     assert(!this.draining || this.alive.has(command.allocation), 'nothing new is opened while draining');
     assert(command.deadline > now && command.deadline <= now + MAX_LIFETIME, 'opened within the longest lifetime');
     assert(command.port >= 49152 && command.port <= 65535, 'ports are in range');
-    this.alive.set(command.allocation, { from: command.client, deadline: command.deadline });
+    if (command.holdNext !== undefined) {
+      assert(command.port % 2 === 0 && command.port < 65535, 'of a pair the lower port is even');
+      assert(command.holdNext > now, 'a port is held for a while');
+    }
+    const { client: from, family, deadline } = command;
+    this.alive.set(command.allocation, { from, family, deadline });
   }
 
   #usable(id: string, now: number): { deadline: number } {
