@@ -1,6 +1,6 @@
 /** What a server sent, as a client reads it. */
 import type { Endpoint } from '../../kernel/address.ts';
-import { readAddress } from '../stun/address-attributes.ts';
+import { readAddress, readAddresses } from '../stun/address-attributes.ts';
 import { attributes } from '../stun/attributes.ts';
 import { readErrorCode, readUnknownAttributeTypes } from '../stun/error-code.ts';
 import type { Fault } from '../stun/fault.ts';
@@ -40,6 +40,10 @@ export class Answer {
   }
   get relayed(): Endpoint | undefined {
     return readAddress(this.message, attributes.XOR_RELAYED_ADDRESS);
+  }
+  /** All of them: two where both families were asked for; undefined when one is malformed. */
+  get relayedAddresses(): readonly Endpoint[] | undefined {
+    return readAddresses(this.message, attributes.XOR_RELAYED_ADDRESS);
   }
   get mapped(): Endpoint | undefined {
     return readAddress(this.message, attributes.XOR_MAPPED_ADDRESS);

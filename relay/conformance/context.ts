@@ -14,11 +14,16 @@ import { type Peer, RelayedPeer, SocketPeer } from './peer.ts';
 import { PortProbe } from './port-probe.ts';
 import { type Pace, Subject } from './subject.ts';
 
-/** Public addresses (of example.com) to which nothing is ever sent. */
+/** Public addresses (of example.com). */
 const bystanders: Readonly<Record<Family, string>> = {
   4: '93.184.216.34',
   6: '2606:2800:220:1:248:1893:25c8:1946',
 };
+
+/** A peer to name in requests, to which nothing is ever sent. */
+export function bystander(family: Family, port: number): Endpoint {
+  return { address: bystanders[family], port };
+}
 
 export type PeerKind = 'socket' | 'relayed' | { readonly none: string };
 
@@ -132,7 +137,7 @@ export class Context {
   async target(of: Subject, port = 40_000): Promise<Endpoint> {
     const family = familyOf(of.relayed.address);
     const isOwn = (await this.#ground.peerKind()) === 'socket' && familyOf(of.seenAs.address) === family;
-    return { address: isOwn ? of.seenAs.address : bystanders[family], port };
+    return isOwn ? { address: of.seenAs.address, port } : bystander(family, port);
   }
 
   /** Somebody who can tell whether a UDP port is closed, where the network tells it. */

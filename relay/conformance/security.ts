@@ -2,7 +2,15 @@
  * Checks of what keeps a relay from being turned against the network it stands in, or against others: peers that must be denied
  * on every path, permissions that must not be got around, answers that must stay small (RFC 8656 §21).
  */
-import { cidrContains, familyOf, parseAddress, parseCidr } from '../../kernel/address.ts';
+import {
+  cidrContains,
+  familyOf,
+  formatAddress,
+  isLoopbackHost,
+  parseAddress,
+  parseCidr,
+} from '../../kernel/address.ts';
+import { embeddedIpv4 } from '../policy/embedded-ipv4.ts';
 import { attributes } from '../stun/attributes.ts';
 import { addressFamily } from '../stun/number-attributes.ts';
 import { writeU16 } from '../stun/header.ts';
@@ -71,11 +79,17 @@ const deniedGroups: readonly DeniedGroup[] = [
   },
 ];
 
-/** A server that itself stands in a range is one whose operator may have opened it. */
-function isAround(server: string, address: string): boolean {
-  const bytes = parseAddress(server);
-  const near = parseCidr(`${address}/${familyOf(address) === 4 ? 8 : 16}`);
-  return bytes !== undefined && near !== undefined && cidrContains(near, bytes);
+/**
+ * Whether a server, or one of its relayed addresses, stands near what an address means, in whatever spelling: then it is an own
+ * address, or in a range that its operator may have opened.
+ */
+function isAround(own: string, address: string): boolean {
+  const [bytes, meant] = [parseAddress(own), parseAddress(address)];
+  if (bytes === undefined || meant === undefined) return false;
+  return [meant, ...(meant.length === 16 ? embeddedIpv4(meant) : [])].some((one) => {
+    const near = parseCidr(`${formatAddress(one)}/${one.length === 4 ? 8 : 16}`);
+    return near !== undefined && cidrContains(near, bytes);
+  });
 }
 
 /** Every address of a group over every path that takes a peer. */
@@ -85,7 +99,9 @@ async function denies(context: Context, addresses: readonly string[]): Promise<F
   const more = family === 6 ? [addressFamily(attributes.REQUESTED_ADDRESS_FAMILY, 6)] : [];
   await subject.allocate((requests) => requests.allocate({}, { more }));
   const server = subject.client.link.remote.address;
-  const judged = addresses.filter((address) => !isAround(server, address));
+  // One on this host has relayed addresses of either family on loopback.
+  const own = [server, subject.relayed.address, ...(isLoopbackHost(server) ? ['127.0.0.1', '::1'] : [])];
+  const judged = addresses.filter((address) => !own.some((one) => isAround(one, address)));
   if (judged.length === 0) throw new Unable('the server itself stands there');
   const open: string[] = [];
   let channel = 0x4000;

@@ -4,6 +4,7 @@ import { authenticationChecks } from './authentication.ts';
 import { channelChecks } from './channels.ts';
 import type { Check } from './check.ts';
 import { dataChecks } from './data.ts';
+import { pairChecks } from './pairs.ts';
 import { permissionChecks } from './permissions.ts';
 import { refreshChecks } from './refresh.ts';
 import { securityChecks } from './security.ts';
@@ -13,6 +14,7 @@ export const suite: readonly Check[] = [
   ...stunChecks,
   ...authenticationChecks,
   ...allocateChecks,
+  ...pairChecks,
   ...refreshChecks,
   ...permissionChecks,
   ...channelChecks,

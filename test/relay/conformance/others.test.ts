@@ -83,6 +83,7 @@ const coturnDeviations = [
   'refresh-zero-frees',
   'requested-transport-unknown',
   'token-unknown',
+  'token-used-up',
   'unknown-method',
 ];
 

@@ -9,9 +9,11 @@ import type { Credentials } from '../../../relay/client/requests.ts';
 import { createDgramPlane } from '../../../relay/planes/dgram/dgram-plane.ts';
 import { TlsIdentity } from '../../../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../../../relay/policy/peer-policy.ts';
+import { hasIpv6 } from '../../conformance/stage.ts';
 import { TurnCore } from '../../../relay/turn/core.ts';
 
 const HOST = '127.0.0.1';
+const HOST_6 = '::1';
 const vector = (name: string) => readFileSync(new URL(`../../vectors/tls/${name}`, import.meta.url));
 
 export const ann: Credentials = { username: 'ann', credential: 'a password of ann' };
@@ -36,6 +38,8 @@ export interface RelayUnderTest {
   readonly server: Endpoint;
   /** Each of its listeners. */
   readonly servers: Readonly<Record<Transport, Endpoint>>;
+  /** Over UDP and IPv6, where there is a `::1`. */
+  readonly serverOverIpv6: Endpoint | undefined;
   readonly clock: ShiftedClock;
   close(): Promise<void>;
 }
@@ -47,16 +51,19 @@ export async function startRelay(
 ): Promise<RelayUnderTest> {
   const clock = new ShiftedClock();
   const policy = createPeerPolicy({
-    ownAddresses: [HOST],
+    ownAddresses: [HOST, HOST_6],
     allow: allow.flatMap((range) => parseCidr(range) ?? []),
     sfuRanges: [],
     hairpin,
   });
   const plane = createDgramPlane(
     {
-      listen: (['udp', 'tcp', 'tls'] as const).map((transport) => ({ transport, address: HOST, port: 0 })),
+      listen: [
+        ...(['udp', 'tcp', 'tls'] as const).map((transport) => ({ transport, address: HOST, port: 0 })),
+        ...(hasIpv6 ? [{ transport: 'udp', address: HOST_6, port: 0 } as const] : []),
+      ],
       tls: new TlsIdentity({ certificate: vector('first.certificate.pem'), key: vector('first.key.pem') }),
-      relayAddress: { 4: HOST },
+      relayAddress: hasIpv6 ? { 4: HOST, 6: HOST_6 } : { 4: HOST },
       policy,
       portQuarantine: 60_000,
       socketBufferBytes: 1 << 20,
@@ -72,7 +79,7 @@ export async function startRelay(
     random: systemRandom,
     // Outside the range from which the system gives peers their ports: one of them in quarantine would be denied.
     relayPorts: { first: 61_000, last: 65_535 },
-    families: [4],
+    families: hasIpv6 ? [4, 6] : [4],
     authenticator: {
       lookup: (username) => {
         const password = passwords.get(username);
@@ -97,12 +104,16 @@ export async function startRelay(
     for (const command of core.expire(instant())) plane.apply(command);
     plane.tick();
   }, 50);
+  const listening = plane.listening();
   const servers = Object.fromEntries(
-    plane.listening().map(({ transport, address, port }) => [transport, { address, port }]),
+    listening
+      .filter(({ address }) => address === HOST)
+      .map(({ transport, address, port }) => [transport, { address, port }]),
   ) as Record<Transport, Endpoint>;
   return {
     server: servers.udp,
     servers,
+    serverOverIpv6: listening.find(({ address }) => address === HOST_6),
     clock,
     close: async () => {
       clearInterval(timer);

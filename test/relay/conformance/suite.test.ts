@@ -1,6 +1,8 @@
 import { createSocket } from 'node:dgram';
 import { afterEach, describe, expect, it } from 'vitest';
+import { pairChecks } from '../../../relay/conformance/pairs.ts';
 import { suite } from '../../../relay/conformance/suite.ts';
+import { hasIpv6 } from '../../conformance/stage.ts';
 import { ann, ben, startRelay } from './relay-under-test.ts';
 import type { RelayUnderTest } from './relay-under-test.ts';
 import { examine, failures, quick, slow } from './server-under-test.ts';
@@ -45,11 +47,24 @@ describe('our relay', () => {
     expect(results.filter(({ verdict }) => verdict === 'pass').length).toBeGreaterThan(90);
   });
 
+  it.skipIf(!hasIpv6)(
+    'gives addresses of both families, together and apart, and passes every check over IPv6',
+    async () => {
+      const { serverOverIpv6 } = await relay('127.0.0.0/8', '::1/128');
+      if (serverOverIpv6 === undefined) throw new Error('there is no listener on ::1');
+      const results = await examine(serverOverIpv6, [ann, ben]);
+      expect(failures(results)).toEqual([]);
+      const verdicts = new Map(results.map(({ name, verdict }) => [name, verdict]));
+      for (const { name } of pairChecks) expect([name, verdicts.get(name)]).toEqual([name, 'pass']);
+      expect(results.filter(({ verdict }) => verdict === 'pass').length).toBeGreaterThan(100);
+    },
+  );
+
   it('passes every check where the only peer is another allocation', async () => {
     const { server } = await relay();
     const results = await examine(server, [ann, ann]);
     // The second user is the same one here: what belongs to another user cannot be seen.
-    expect(failures(results)).toEqual(['refresh-other-user: success']);
+    expect(failures(results)).toEqual(['token-of-another-user: success', 'refresh-other-user: success']);
     const talked = ['send', 'data', 'channel-data-to-peer', 'channel-data-from-peer', 'permission-all-or-none'];
     const verdicts = results.filter(({ name }) => talked.includes(name)).map(({ verdict }) => verdict);
     expect(verdicts).toEqual(talked.map(() => 'pass'));
