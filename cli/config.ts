@@ -219,6 +219,12 @@ export const configSchema = z.strictObject({
         .max(65_000)
         .default(65_000)
         .describe('Allocations alive at once of one app on this relay.'),
+      allocationsPerSource: z
+        .int()
+        .min(1)
+        .max(65_000)
+        .default(1_000)
+        .describe('Allocations alive at once of one IPv4 address or one IPv6 /64, whoever asks there.'),
       permissionsPerAllocation: z
         .int()
         .min(1)

@@ -121,6 +121,7 @@ function nodeOf(parts: {
       maxAllocations: turn.maxAllocations,
       allocationsPerUser: turn.allocationsPerUser,
       allocationsPerApp: turn.allocationsPerApp,
+      allocationsPerSource: turn.allocationsPerSource,
       permissionsPerAllocation: turn.permissionsPerAllocation,
       channelsPerAllocation: turn.channelsPerAllocation,
       newPeersPerSecond: turn.newPeersPerSecond,

@@ -170,7 +170,8 @@ function refuseBytes(error: Error & { code?: string }, socket: Socket): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
 
-function asTurnpikeError(error: FastifyError | TurnpikeError): TurnpikeError {
+/** What an error of a route is answered with. */
+export function asTurnpikeError(error: FastifyError | TurnpikeError): TurnpikeError {
   if (error instanceof TurnpikeError) return error;
   const mapped = FASTIFY_FAULTS[error.code];
   if (mapped !== undefined) return new TurnpikeError(mapped);

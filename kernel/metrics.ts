@@ -81,6 +81,11 @@ export const metricTable = {
     labels: [],
   },
   turnpike_credentials_revoked_total: { kind: 'counter', help: 'Credentials revoked.', labels: [] },
+  turnpike_credentials_refused_total: {
+    kind: 'counter',
+    help: 'Calls for credentials that were refused, by error code.',
+    labels: ['code'],
+  },
   turnpike_credentials_issued_total: { kind: 'counter', help: 'Credentials issued, by route.', labels: ['route'] },
   turnpike_collector_reports_total: {
     kind: 'counter',

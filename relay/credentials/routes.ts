@@ -3,7 +3,7 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { Clock } from '../../kernel/clock.ts';
 import { issuesOf, TurnpikeError } from '../../kernel/errors.ts';
 import type { Issue } from '../../kernel/errors.ts';
-import { check } from '../../kernel/http.ts';
+import { asTurnpikeError, check } from '../../kernel/http.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import type { Authority, KeySettings, Principal } from '../../kernel/principals.ts';
 import type { Random } from '../../kernel/random.ts';
@@ -44,6 +44,8 @@ export const credentialRoutes: FastifyPluginAsync<CredentialRouteOptions> = asyn
     const { urls, ceilingsOf, clock, random } = options;
     return { app, key, urls: urls(), ceilings: ceilingsOf?.(app), clock, random };
   };
+  const refused = options.metrics.counter('turnpike_credentials_refused_total');
+  server.addHook('onError', async (_request, _reply, error) => refused.inc({ code: asTurnpikeError(error).code }));
   server.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
 
   server.post<KeyRoute>('/v1/turn/keys/:keyId/credentials/generate-ice-servers', { config }, async (request, reply) => {

@@ -119,7 +119,10 @@ export const dropReasons = [
   'no_permission',
   'no_channel',
   'peer_denied',
-  'rate_limited',
+  /** Limits of the credential: packets and bits a second, and bytes in all. */
+  'packet_rate',
+  'bit_rate',
+  'byte_quota',
   'too_large',
   'send_failed',
   'expired',

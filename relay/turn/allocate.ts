@@ -26,7 +26,7 @@ import {
 } from '../stun/number-attributes.ts';
 import { text } from '../stun/text-attributes.ts';
 import { AllocationRecord, type Origin, siblings, type WantedPort } from './allocation.ts';
-import { userKey } from './allocation-table.ts';
+import { sourceKey, userKey } from './allocation-table.ts';
 import { askedOf } from './answer.ts';
 import type { Accepted } from './authenticator.ts';
 import { grant } from './lifetime.ts';
@@ -153,7 +153,7 @@ function portWanted(message: StunMessage): WantedPort {
  * the quota, and so do reserved ports.
  */
 function exhaustedQuota(
-  { at, identity: { username } }: TurnRequest,
+  { at, from, identity: { username } }: TurnRequest,
   { app, claims }: Accepted,
   more: number,
   { table, reservations, settings, spent }: State,
@@ -169,6 +169,8 @@ function exhaustedQuota(
   if (ofUser + more > settings.allocationsPerUser) return 'user_allocations';
   const ofApp = table.ofApp(app).size + reservations.ofApp(app);
   if (ofApp + more > settings.allocationsPerApp) return 'app_allocations';
+  const ofSource = table.ofSource(sourceKey(from.client.address)).size;
+  if (ofSource + 1 > settings.allocationsPerSource) return 'source_allocations';
   return table.size + reservations.size + more > settings.maxAllocations ? 'relay_allocations' : undefined;
 }
 

@@ -1,10 +1,16 @@
 /** Every allocation of one core, found by what a request brings, and ordered by what comes due. */
-import { fiveTupleKey } from '../../kernel/address.ts';
+import { fiveTupleKey, parseAddress } from '../../kernel/address.ts';
 import type { FiveTuple } from '../../kernel/address.ts';
 import type { AllocationId } from '../planes/plane.ts';
 import { type AllocationRecord, siblings } from './allocation.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
 import { Groups } from './groups.ts';
+
+/** Where an allocation is asked for from: an IPv4 address, or the /64 that one host of IPv6 has for itself. */
+export function sourceKey(address: string): string {
+  const octets = parseAddress(address);
+  return octets?.length === 16 ? Buffer.from(octets.subarray(0, 8)).toString('hex') : address;
+}
 
 /** The user whose quota an allocation counts against; unlike the username it outlives a credential. */
 export function userKey(app: string, customId: string, username: string): string {
@@ -19,6 +25,7 @@ export class AllocationTable {
   readonly #byUsername = new Groups<AllocationRecord>();
   readonly #byUser = new Groups<AllocationRecord>();
   readonly #byApp = new Groups<AllocationRecord>();
+  readonly #bySource = new Groups<AllocationRecord>();
   readonly #deadlines = new DeadlineHeap<AllocationRecord>();
 
   /** Opening and live. */
@@ -27,13 +34,14 @@ export class AllocationTable {
   }
 
   /** Entries of every map, for those who watch memory: all zero when nothing is left. */
-  get entries(): Readonly<Record<'ids' | 'tuples' | 'usernames' | 'users' | 'apps' | 'deadlines', number>> {
+  get entries(): Readonly<Record<'ids' | 'tuples' | 'usernames' | 'users' | 'apps' | 'sources' | 'deadlines', number>> {
     return {
       ids: this.#byId.size,
       tuples: this.#byTuple.size,
       usernames: this.#byUsername.size,
       users: this.#byUser.size,
       apps: this.#byApp.size,
+      sources: this.#bySource.size,
       deadlines: this.#deadlines.size,
     };
   }
@@ -53,6 +61,9 @@ export class AllocationTable {
   }
   ofApp(app: string): ReadonlySet<AllocationRecord> {
     return this.#byApp.of(app);
+  }
+  ofSource(source: string): ReadonlySet<AllocationRecord> {
+    return this.#bySource.of(source);
   }
   /** Opening, live and closing. */
   known(): IterableIterator<AllocationRecord> {
@@ -79,6 +90,7 @@ export class AllocationTable {
     this.#byUsername.add(record.username, record);
     this.#byUser.add(userKey(record.app, record.claims.customId, record.username), record);
     this.#byApp.add(record.app, record);
+    this.#bySource.add(sourceKey(record.fiveTuple.client.address), record);
     this.#deadlines.add(record);
   }
 
@@ -100,6 +112,7 @@ export class AllocationTable {
     this.#byUsername.remove(record.username, record);
     this.#byUser.remove(userKey(record.app, record.claims.customId, record.username), record);
     this.#byApp.remove(record.app, record);
+    this.#bySource.remove(sourceKey(record.fiveTuple.client.address), record);
     this.#deadlines.remove(record);
   }
 

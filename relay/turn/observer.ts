@@ -16,10 +16,11 @@ export type RequestResult = 'ok' | 'repeated' | 'dropped' | 'too_short' | 'limit
 export const limits = [
   /** Refusals for one /24 or /56: not answered. */
   'refusals',
-  /** Allocations of a credential, a user, an app: 486. Of this relay: 300 with an alternate, else 508. */
+  /** Allocations of a credential, a user, an app, a client's address: 486. Of this relay: 300 with an alternate, else 508. */
   'credential_allocations',
   'user_allocations',
   'app_allocations',
+  'source_allocations',
   'relay_allocations',
   /** Bytes of a credential on this relay: 486. */
   'credential_bytes',

@@ -40,6 +40,8 @@ interface Tuning {
   readonly allocationsPerUser: number;
   /** Allocations of one app, 486 beyond. */
   readonly allocationsPerApp: number;
+  /** Allocations of one IPv4 address or one /64 of IPv6, whoever asks there, 486 beyond. */
+  readonly allocationsPerSource: number;
   /** Live permissions of an allocation, 508 beyond. */
   readonly permissionsPerAllocation: number;
   /** Channels of an allocation, those in their 5 minutes of rest included, 508 beyond. */
@@ -78,6 +80,7 @@ export const turnDefaults: Tuning = {
   maxAllocations: 10_000,
   allocationsPerUser: Number.POSITIVE_INFINITY,
   allocationsPerApp: Number.POSITIVE_INFINITY,
+  allocationsPerSource: Number.POSITIVE_INFINITY,
   permissionsPerAllocation: 256,
   channelsPerAllocation: 256,
   newPeersPerSecond: 5,

@@ -739,12 +739,12 @@ function limits(open: Open): void {
     await client.next();
     await client.send(channelData(CHANNEL, hello), stage.listener);
     await peer.send(hello, allocation.relayed);
-    await stage.drops({ rate_limited: 2 });
+    await stage.drops({ packet_rate: 2 });
     stage.clock.advance(200);
     await peer.send(hello, allocation.relayed);
     await client.next();
     await client.send(channelData(CHANNEL, hello), stage.listener);
-    await stage.drops({ rate_limited: 3 });
+    await stage.drops({ packet_rate: 3 });
     expect(stage.counters(allocation).classes.internet).toMatchObject({ clientRxPackets: 4n, peerRxPackets: 2n });
   });
 
@@ -759,7 +759,7 @@ function limits(open: Open): void {
     await client.next();
     await client.send(channelData(CHANNEL, payload), stage.listener);
     await peer.send(payload, allocation.relayed);
-    await stage.drops({ rate_limited: 2 });
+    await stage.drops({ bit_rate: 2 });
     stage.clock.advance(500);
     await client.send(channelData(CHANNEL, payload), stage.listener);
     expect((await peer.next()).bytes).toEqual(payload);
@@ -777,7 +777,7 @@ function limits(open: Open): void {
     await peer.send(hello, allocation.relayed);
     const counters = await stage.closed(allocation.id, 'quota');
     expect(counters).toEqual(reading({ internet: { ...downward([12, 12], [16, 16]), ...upward([16], [12]) } }));
-    await stage.drops({ rate_limited: 1 });
+    await stage.drops({ byte_quota: 1 });
   });
 
   it('holds the allocations of one credential to its limits together, and those of others not', async () => {
@@ -795,7 +795,7 @@ function limits(open: Open): void {
     await stage.closed(two.id, 'quota');
     await peer.send(hello, one.relayed);
     await stage.closed(one.id, 'quota');
-    await stage.drops({ rate_limited: 1 });
+    await stage.drops({ byte_quota: 1 });
     await peer.send(hello, other.relayed);
     expect((await other.client.next()).bytes).toEqual(channelData(CHANNEL, hello));
   });

@@ -8,6 +8,8 @@ import type { ConfigKey } from '../../kernel/config.ts';
 import { errorTable } from '../../kernel/errors.ts';
 import { metricTable } from '../../kernel/metrics.ts';
 import { suite } from '../../relay/conformance/suite.ts';
+import { limits } from '../../relay/turn/observer.ts';
+import type { DropReason } from '../../relay/planes/plane.ts';
 import { deniedRanges } from '../../relay/policy/denied-ranges.ts';
 import { code, docPath, filled, markdownTable, readDoc } from './markdown.ts';
 
@@ -143,6 +145,12 @@ describe('prose in the documents', () => {
       .filter(([, word]) => sections.has(word.replace(/\..*/, '')));
     expect(found.length).toBeGreaterThan(keys.length);
     expect(found.filter(([, word]) => !known.has(word))).toEqual([]);
+  });
+
+  it('says of every limit what it limits and where it is counted', () => {
+    const counted = [...limits, ...(['packet_rate', 'bit_rate', 'byte_quota'] satisfies DropReason[])];
+    const text = readDoc('config.md');
+    expect(counted.filter((name) => !text.includes(`\`${name}\``) && !text.includes(`="${name}"`))).toEqual([]);
   });
 
   it('links only to files that are there', () => {

@@ -47,12 +47,13 @@ export class Allowance {
     return limited ? new Allowance(limits, now) : undefined;
   }
 
-  /** Whether one more packet of `framedBytes` on the client side is within the rates; if so it is charged. */
-  admits(framedBytes: number, now: number): boolean {
-    if (this.#packets?.admits(now) === false || this.#bits?.admits(now) === false) return false;
+  /** The rate that one more packet of `framedBytes` on the client side would exceed; if there is none it is charged. */
+  exceeded(framedBytes: number, now: number): 'packet_rate' | 'bit_rate' | undefined {
+    if (this.#packets?.admits(now) === false) return 'packet_rate';
+    if (this.#bits?.admits(now) === false) return 'bit_rate';
     this.#packets?.take(1);
     this.#bits?.take(framedBytes * 8);
-    return true;
+    return undefined;
   }
 
   /** Takes bytes for the client out of the quota before they are sent; false when they do not fit. Then nothing is taken. */

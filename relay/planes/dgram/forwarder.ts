@@ -163,7 +163,8 @@ export class Forwarder {
     if (peer.permission.at <= now) return this.#drop('no_permission');
     const peerClass = table.judge(allocation, peer, port);
     if (peerClass === DENIED) return this.#drop('peer_denied');
-    if (allocation.allowance?.admits(bytes.length, now) === false) return this.#drop('rate_limited');
+    const exceeded = allocation.allowance?.exceeded(bytes.length, now);
+    if (exceeded !== undefined) return this.#drop(exceeded);
     counters.count(allocation.row, peerClass, CLIENT_RX, bytes.length);
     if (peerClass === OWN_RELAY) return this.#toNeighbour(allocation, peer, port, passage);
     const slot = outbox.take(allocation.relay, 'data');
@@ -195,11 +196,11 @@ export class Forwarder {
     const framed = framedLength(leg, channel, peer, passage.length);
     const fits = framed <= leg.largestFrame;
     if (allowance !== undefined && fits) {
-      const isInRate = allowance.admits(framed, passage.now);
-      const isInQuota = isInRate && allowance.reserve(framed);
-      if (isInRate && !isInQuota) end(allocation, 'quota');
-      if (!isInQuota) {
-        this.#drop('rate_limited');
+      const exceeded =
+        allowance.exceeded(framed, passage.now) ?? (allowance.reserve(framed) ? undefined : 'byte_quota');
+      if (exceeded === 'byte_quota') end(allocation, 'quota');
+      if (exceeded !== undefined) {
+        this.#drop(exceeded);
         return false;
       }
     }

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../../../kernel/clock.ts';
 import type { ErrorBody } from '../../../kernel/errors.ts';
@@ -204,14 +205,63 @@ describe('POST /v1/turn/keys/:keyId/credentials/generate-ice-servers', () => {
     expect(claimsOf(granted.json())).toMatchObject({ claims: { limits: { bytes: 500n, bitsPerSecond: 64_000 } } });
   });
 
-  it('counts what it issued and nothing else', async () => {
+  it('counts what it issued, and what it refused by error code', async () => {
     const { generate, metrics } = await service();
     await generate({});
     await generate({ ttl: 0 });
     await generate({}, 'rival-key');
+    await generate({}, 'shop-key', 'a guess');
     await generate({ ttl: 60 });
     const counted = await metrics.counter('turnpike_credentials_issued_total').get();
     expect(counted.values).toEqual([{ labels: { route: 'generate-ice-servers' }, value: 2 }]);
+    const refused = await metrics.counter('turnpike_credentials_refused_total').get();
+    expect(refused.values).toEqual([
+      { labels: { code: 'TP_RELAY_TTL' }, value: 1 },
+      { labels: { code: 'TP_RELAY_KEY' }, value: 1 },
+      { labels: { code: 'TP_KERNEL_UNAUTHORISED' }, value: 1 },
+    ]);
+  });
+
+  it('answers any JSON at all with a credential or an error of its own, never with 500', async () => {
+    const { http } = await service({ bytes: 500n });
+    const values = fc.oneof(
+      { withCrossShrink: true },
+      fc.jsonValue(),
+      fc.constantFrom(-1, 1e308, '', '\u0000', null, {}, []),
+    );
+    const names = fc.constantFrom(
+      'ttl',
+      'customIdentifier',
+      'call',
+      'participant',
+      'limits',
+      'impairment',
+      '__proto__',
+    );
+    const bodies = fc.oneof(
+      fc.json(),
+      fc.dictionary(names, values).map((body) => JSON.stringify(body)),
+      fc.string(),
+    );
+    const routes = fc.constantFrom(
+      '/v1/turn/keys/shop-key/credentials/generate-ice-servers',
+      '/v1/turn/keys/shop-key/credentials/generate',
+      '/v1/turn/keys/shop-key/credentials/a%3Ab/revoke',
+      '/2010-04-01/Accounts/AC1/Tokens.json',
+    );
+    const types = fc.constantFrom('application/json', 'application/x-www-form-urlencoded', 'text/plain');
+    await fc.assert(
+      fc.asyncProperty(routes, types, bodies, async (url, type, payload) => {
+        const headers = { authorization: 'Bearer shop-token', 'content-type': type };
+        const response = await http.inject({ method: 'POST', url, headers, payload });
+        expect(response.statusCode).toBeLessThan(500);
+        if (response.statusCode >= 400) {
+          expect(response.json<ErrorBody>().error.code).toMatch(/^TP_/);
+          expect(response.body).not.toContain('shop secret');
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 

@@ -150,7 +150,7 @@ describe('a relay that was killed in the middle of a call', () => {
     // 912 bytes are spent.
     await call.peer.send(Buffer.alloc(85), call.relayed);
     await expect.poll(() => fourth.node.allocations()).toBe(0);
-    expect(fourth.plane.totals().dropped.rate_limited).toBe(1n);
+    expect(fourth.plane.totals().dropped.byte_quota).toBe(1n);
   }, 30_000);
 
   it('lets two of its clients go on with each other', async () => {

@@ -225,7 +225,7 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     expect(new Set(ports).size).toBeGreaterThan(10);
     expect(answer?.code).toBe(508);
     expect(client.verifies(answer!)).toBe(true);
-    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, deadlines: 0 });
+    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, sources: 0, deadlines: 0 });
     bench.ports = 'open';
     expect(bench.send(client.allocate()).answer?.messageClass).toBe('success');
   });
@@ -265,6 +265,22 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     bench.allocated('carol', tuple('198.51.100.7:3'));
     bench.send(client.refresh(0), tuple('198.51.100.7:2'));
     bench.allocated('alice', tuple('198.51.100.7:4'));
+  });
+
+  it('answers 486 beyond what one address may have, or one /64 of IPv6, whoever asks there', () => {
+    const bench = new Bench({ allocationsPerSource: 2 });
+    bench.allocated('alice', tuple('198.51.100.7:1'));
+    const { client } = bench.allocated('bob', tuple('198.51.100.7:2', 'tcp'));
+    expect(bench.send(bench.client().allocate()).answer?.code).toBe(486);
+    expect(bench.observed).toContain('limit source_allocations');
+    bench.allocated('alice', tuple('198.51.100.8:1'));
+    bench.send(client.refresh(0), tuple('198.51.100.7:2', 'tcp'));
+    bench.allocated('alice');
+    bench.allocated('alice', tuple('[2001:db8::7]:1'));
+    bench.allocated('alice', tuple('[2001:db8::8:9]:1'));
+    const near = tuple('[2001:db8:0:0:ffff::1]:1');
+    expect(bench.send(bench.client('alice', undefined, near).allocate(), near).answer?.code).toBe(486);
+    bench.allocated('alice', tuple('[2001:db8:0:1::1]:1'));
   });
 
   describe('a byte quota', () => {

@@ -10,6 +10,24 @@ import { Bench, effects, REALM, START, tuple } from './bench.ts';
 
 const peer = endpoint('203.0.113.9:5000');
 
+describe('somebody who looks for names', () => {
+  it('is told the same of a name that nobody has, a wrong password and a name that is spoilt', () => {
+    const bench = new Bench();
+    const shown = [
+      ['nobody', 'secret'],
+      ['alice', 'a guess'],
+      ['alicf', 'secret'],
+    ].map(([name = '', password]) => {
+      const { answer } = bench.send(bench.client(name, password).allocate());
+      // But for what differs in any two answers, the transaction.
+      return Buffer.from(answer?.bytes ?? [])
+        .fill(0, 8, 20)
+        .toString('hex');
+    });
+    expect(new Set(shown).size).toBe(1);
+  });
+});
+
 describe('long-term credentials (RFC 8489 §9.2.4)', () => {
   it('answers 401 with realm and nonce, without integrity and SOFTWARE, to a request without credentials', () => {
     const bench = new Bench({ software: 'Turnpike' });
@@ -44,7 +62,7 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     const bench = new Bench();
     const client = new TurnClient('mallory', 'guess');
     for (let port = 1; port <= 1000; port += 1) bench.send(client.allocate(), tuple(`198.51.100.9:${port}`));
-    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, deadlines: 0 });
+    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, sources: 0, deadlines: 0 });
   });
 
   it('never answers the unauthenticated with more than 3.6 octets for one', () => {

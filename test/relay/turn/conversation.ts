@@ -80,7 +80,7 @@ export class Conversation {
     const before = this.bench.core.entries;
     const { commands } = this.judged(this.bench.send(bytes, from));
     assert(commands.every(({ type }) => type === 'send' || type === 'close'));
-    for (const name of ['ids', 'tuples', 'usernames', 'users', 'apps', 'deadlines'] as const) {
+    for (const name of ['ids', 'tuples', 'usernames', 'users', 'apps', 'sources', 'deadlines'] as const) {
       assert(this.bench.core.entries[name] <= before[name]);
     }
   }

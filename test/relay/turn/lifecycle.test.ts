@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { endpoint } from '../turn-client.ts';
 import { Bench, tuple, zeroCounters } from './bench.ts';
 
-const empty = { ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, deadlines: 0 };
+const empty = { ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, sources: 0, deadlines: 0 };
 
 describe('the life of an allocation', () => {
   it('ends at its deadline, not a millisecond before', () => {

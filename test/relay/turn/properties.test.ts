@@ -5,7 +5,7 @@ import { Conversation, drain, steps } from './conversation.ts';
 import { MAX_LIFETIME } from './ledger.ts';
 
 const LIMIT = 40;
-const nobody = { ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, deadlines: 0 };
+const nobody = { ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, sources: 0, deadlines: 0 };
 
 describe('the core, whatever it is told and whenever', () => {
   it('obeys the ledger and leaves nothing behind', () => {

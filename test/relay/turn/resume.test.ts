@@ -157,7 +157,7 @@ describe('an allocation that was written down', () => {
     const core = successor(bench);
     commandsOf(core, written(bench, id), at);
     expect(core.handleEvent({ type: 'exhausted', allocation: id }, at)).toEqual([]);
-    expect(Object.values(core.entries)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(Object.values(core.entries)).toEqual([0, 0, 0, 0, 0, 0, 0]);
     const answers = core.handleControl(client.refresh(600), tuple(), at);
     expect(answers.map((command) => command.type === 'send' && readAnswer(command.bytes).code)).toEqual([437]);
   });

@@ -23,7 +23,7 @@ describe('an allowance', () => {
         let admitted = 0;
         for (const gap of steps) {
           now += gap;
-          if (allowance.admits(100, now)) admitted += 1;
+          if (allowance.exceeded(100, now) === undefined) admitted += 1;
           expect(admitted).toBeLessThanOrEqual(packetsPerSecond + Math.ceil((now * packetsPerSecond) / 1000));
         }
       }),
@@ -32,17 +32,17 @@ describe('an allowance', () => {
 
   it('lets a packet larger than a second of bits pass, and then waits until it is paid for', () => {
     const allowance = allowanceOf({ bitsPerSecond: 800 });
-    expect(allowance.admits(1000, 0)).toBe(true);
-    expect(allowance.admits(1, 8999)).toBe(false);
-    expect(allowance.admits(1, 9001)).toBe(true);
+    expect(allowance.exceeded(1000, 0)).toBeUndefined();
+    expect(allowance.exceeded(1, 8999)).toBe('bit_rate');
+    expect(allowance.exceeded(1, 9001)).toBeUndefined();
   });
 
   it('charges neither rate for a packet that one of them refuses', () => {
     const allowance = allowanceOf({ packetsPerSecond: 2, bitsPerSecond: 800 });
-    expect(allowance.admits(100, 0)).toBe(true);
-    for (let count = 0; count < 5; count += 1) expect(allowance.admits(100, 0)).toBe(false);
-    expect(allowance.admits(100, 1)).toBe(true);
-    expect(allowance.admits(100, 1)).toBe(false);
+    expect(allowance.exceeded(100, 0)).toBeUndefined();
+    for (let count = 0; count < 5; count += 1) expect(allowance.exceeded(100, 0)).toBe('bit_rate');
+    expect(allowance.exceeded(100, 1)).toBeUndefined();
+    expect(allowance.exceeded(100, 1)).toBe('bit_rate');
   });
 
   it('reserves a quota to the last byte, takes nothing when it does not fit, and takes back', () => {
