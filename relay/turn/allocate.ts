@@ -8,6 +8,7 @@ import { type Random, randomBelow } from '../../kernel/random.ts';
 import { uuidV7 } from '../../kernel/uuid.ts';
 import type { CredentialLimits } from '../contract.ts';
 import type { Command, Limits } from '../planes/plane.ts';
+import { sourceOf } from '../source.ts';
 import { xorAddress } from '../stun/address-attributes.ts';
 import { attributes } from '../stun/attributes.ts';
 import { addressErrorCode, unknownAttributeTypes } from '../stun/error-code.ts';
@@ -26,7 +27,7 @@ import {
 } from '../stun/number-attributes.ts';
 import { text } from '../stun/text-attributes.ts';
 import { AllocationRecord, type Origin, siblings, type WantedPort } from './allocation.ts';
-import { sourceKey, userKey } from './allocation-table.ts';
+import { userKey } from './allocation-table.ts';
 import { askedOf } from './answer.ts';
 import type { Accepted } from './authenticator.ts';
 import { grant } from './lifetime.ts';
@@ -169,8 +170,9 @@ function exhaustedQuota(
   if (ofUser + more > settings.allocationsPerUser) return 'user_allocations';
   const ofApp = table.ofApp(app).size + reservations.ofApp(app);
   if (ofApp + more > settings.allocationsPerApp) return 'app_allocations';
-  const ofSource = table.ofSource(sourceKey(from.client.address)).size;
-  if (ofSource + 1 > settings.allocationsPerSource) return 'source_allocations';
+  const source = sourceOf(from.client.address);
+  const ofSource = table.ofSource(source).size + reservations.ofSource(source);
+  if (ofSource + more > settings.allocationsPerSource) return 'source_allocations';
   return table.size + reservations.size + more > settings.maxAllocations ? 'relay_allocations' : undefined;
 }
 
@@ -207,7 +209,7 @@ function recordOf(
 
 /** The next port, for the credential that asked for it. Which one it will be is known once the plane has opened the pair. */
 function reservationFor(
-  { app, claims, createdAt, relayFamily, username }: AllocationRecord,
+  { app, claims, createdAt, relayFamily, source, username }: AllocationRecord,
   { reservations, settings }: State,
 ): Reservation {
   const reservation: Reservation = {
@@ -215,6 +217,7 @@ function reservationFor(
     username,
     app,
     customId: claims.customId,
+    source,
     family: relayFamily,
     deadline: createdAt.monotonic + RESERVATION_LIFETIME,
     port: undefined,

@@ -1,16 +1,10 @@
 /** Every allocation of one core, found by what a request brings, and ordered by what comes due. */
-import { fiveTupleKey, parseAddress } from '../../kernel/address.ts';
+import { fiveTupleKey } from '../../kernel/address.ts';
 import type { FiveTuple } from '../../kernel/address.ts';
 import type { AllocationId } from '../planes/plane.ts';
 import { type AllocationRecord, siblings } from './allocation.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
 import { Groups } from './groups.ts';
-
-/** Where an allocation is asked for from: an IPv4 address, or the /64 that one host of IPv6 has for itself. */
-export function sourceKey(address: string): string {
-  const octets = parseAddress(address);
-  return octets?.length === 16 ? Buffer.from(octets.subarray(0, 8)).toString('hex') : address;
-}
 
 /** The user whose quota an allocation counts against; unlike the username it outlives a credential. */
 export function userKey(app: string, customId: string, username: string): string {
@@ -90,7 +84,7 @@ export class AllocationTable {
     this.#byUsername.add(record.username, record);
     this.#byUser.add(userKey(record.app, record.claims.customId, record.username), record);
     this.#byApp.add(record.app, record);
-    this.#bySource.add(sourceKey(record.fiveTuple.client.address), record);
+    this.#bySource.add(record.source, record);
     this.#deadlines.add(record);
   }
 
@@ -112,7 +106,7 @@ export class AllocationTable {
     this.#byUsername.remove(record.username, record);
     this.#byUser.remove(userKey(record.app, record.claims.customId, record.username), record);
     this.#byApp.remove(record.app, record);
-    this.#bySource.remove(sourceKey(record.fiveTuple.client.address), record);
+    this.#bySource.remove(record.source, record);
     this.#deadlines.remove(record);
   }
 

@@ -5,6 +5,7 @@ import type { CredentialClaims } from '../contract.ts';
 import type { AllocationId, CloseReason } from '../planes/plane.ts';
 import type { ErrorName } from '../stun/error-codes.ts';
 import type { Seal } from '../stun/integrity.ts';
+import { sourceOf } from '../source.ts';
 import type { Asked } from './answer.ts';
 import type { LongTermKeys } from './authentication.ts';
 import type { Accepted, Instant } from './authenticator.ts';
@@ -64,6 +65,8 @@ export class AllocationRecord implements Allocation, Timed {
   readonly id: AllocationId;
   readonly fiveTuple: FiveTuple;
   readonly clientFamily: Family;
+  /** Where its client is, for the quota of one place. */
+  readonly source: string;
   readonly relayFamily: Family;
   readonly username: string;
   /** The long-term keys of the password that verified the Allocate: every later request is checked with one of them (RFC 8656 §5). */
@@ -115,6 +118,7 @@ export class AllocationRecord implements Allocation, Timed {
     this.id = made.id;
     this.fiveTuple = made.fiveTuple;
     this.clientFamily = familyOf(made.fiveTuple.client.address);
+    this.source = sourceOf(made.fiveTuple.client.address);
     this.relayFamily = made.relayFamily;
     this.username = made.username;
     this.keys = made.keys;

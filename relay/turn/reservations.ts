@@ -17,6 +17,7 @@ export interface Reservation {
   readonly username: string;
   readonly app: string;
   readonly customId: string;
+  readonly source: string;
   readonly family: Family;
   /** Monotonic milliseconds. */
   readonly deadline: number;
@@ -30,6 +31,7 @@ export class Reservations {
   readonly #byUsername = new Groups<Reservation>();
   readonly #byUser = new Groups<Reservation>();
   readonly #byApp = new Groups<Reservation>();
+  readonly #bySource = new Groups<Reservation>();
 
   get size(): number {
     return this.#byToken.size;
@@ -44,13 +46,17 @@ export class Reservations {
   ofApp(app: string): number {
     return this.#byApp.of(app).size;
   }
+  ofSource(source: string): number {
+    return this.#bySource.of(source).size;
+  }
 
   add(reservation: Reservation): void {
-    const { app, customId, token, username } = reservation;
+    const { app, customId, source, token, username } = reservation;
     this.#byToken.set(token, reservation);
     this.#byUsername.add(username, reservation);
     this.#byUser.add(userKey(app, customId, username), reservation);
     this.#byApp.add(app, reservation);
+    this.#bySource.add(source, reservation);
   }
 
   /** The reservation behind a token, for the user it was given to and nobody else. */
@@ -62,11 +68,12 @@ export class Reservations {
   }
 
   remove(reservation: Reservation): void {
-    const { app, customId, token, username } = reservation;
+    const { app, customId, source, token, username } = reservation;
     this.#byToken.delete(token);
     this.#byUsername.remove(username, reservation);
     this.#byUser.remove(userKey(app, customId, username), reservation);
     this.#byApp.remove(app, reservation);
+    this.#bySource.remove(source, reservation);
   }
 
   /** Forgets those that have lapsed. Costs nothing when none has. */

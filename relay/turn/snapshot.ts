@@ -76,6 +76,7 @@ const reservation = z.strictObject({
   username: z.string(),
   app: z.string(),
   customId: z.string(),
+  source: z.string(),
   family,
   deadline: z.number(),
   port: z.int().optional(),

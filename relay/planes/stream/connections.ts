@@ -1,6 +1,7 @@
 /** All client connections of a plane: who may still come in, who is where, and how they ended. */
-import { fiveTupleKey, parseAddress } from '../../../kernel/address.ts';
+import { fiveTupleKey } from '../../../kernel/address.ts';
 import type { FiveTuple } from '../../../kernel/address.ts';
+import { sourceOf } from '../../source.ts';
 import { connectionEnds } from '../plane.ts';
 import type { ConnectionCounts, ConnectionEnd, StreamTransport } from '../plane.ts';
 import type { StreamConnection } from './stream-connection.ts';
@@ -67,10 +68,4 @@ export class Connections {
 
 function noneEnded(): Record<ConnectionEnd, number> {
   return Object.fromEntries(connectionEnds.map((how) => [how, 0])) as Record<ConnectionEnd, number>;
-}
-
-/** Whoever holds one address of an IPv6 /64 holds all of them. */
-function sourceOf(address: string): string {
-  const bytes = parseAddress(address);
-  return bytes?.length === 16 ? Buffer.from(bytes.subarray(0, 8)).toString('hex') : address;
 }

@@ -93,7 +93,7 @@ describe('a reserved port (RFC 8656 §7.2)', () => {
     expect(effects(exchange)).toHaveLength(1);
   });
 
-  it('counts as an allocation of its user, its app and this relay until it is used or lapses', () => {
+  it('counts as an allocation of its user, its app, its source and this relay until it is used or lapses', () => {
     const bench = new Bench({ allocationsPerUser: 2 });
     const { token } = reserved(bench);
     const third = tuple('198.51.100.7:50002');
@@ -107,13 +107,21 @@ describe('a reserved port (RFC 8656 §7.2)', () => {
     expect(lapsing.send(late.allocate(), second).answer?.code).toBe(486);
     lapsing.clock.advance(40_000);
     expect(lapsing.send(late.allocate(), second).answer?.messageClass).toBe('success');
+    const near = new Bench({ allocationsPerSource: 2 });
+    const promised = reserved(near);
+    expect(near.send(near.client('bob', undefined, second).allocate(), second).answer?.code).toBe(486);
+    expect(near.observed).toContain('limit source_allocations');
+    expect(redeem(near, promised.token).answer?.messageClass).toBe('success');
   });
 
-  it.each([{ allocationsPerUser: 1 }, { allocationsPerApp: 1 }])('needs room for two: %o', (quota) => {
-    const bench = new Bench(quota);
-    expect(bench.send(bench.client().allocate({}, pair)).answer?.code).toBe(486);
-    expect(bench.send(bench.client().allocate()).answer?.messageClass).toBe('success');
-  });
+  it.each([{ allocationsPerUser: 1 }, { allocationsPerApp: 1 }, { allocationsPerSource: 1 }])(
+    'needs room for two: %o',
+    (quota) => {
+      const bench = new Bench(quota);
+      expect(bench.send(bench.client().allocate({}, pair)).answer?.code).toBe(486);
+      expect(bench.send(bench.client().allocate()).answer?.messageClass).toBe('success');
+    },
+  );
 
   it('is looked for at another even port when the plane could not have both', () => {
     const bench = new Bench({ openAttempts: 3 });
