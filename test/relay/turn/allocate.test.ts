@@ -225,7 +225,15 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     expect(new Set(ports).size).toBeGreaterThan(10);
     expect(answer?.code).toBe(508);
     expect(client.verifies(answer!)).toBe(true);
-    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, sources: 0, deadlines: 0 });
+    expect(bench.core.entries).toEqual({
+      ids: 0,
+      tuples: 0,
+      usernames: 0,
+      users: 0,
+      apps: 0,
+      sources: 0,
+      deadlines: 0,
+    });
     bench.ports = 'open';
     expect(bench.send(client.allocate()).answer?.messageClass).toBe('success');
   });

@@ -62,7 +62,15 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     const bench = new Bench();
     const client = new TurnClient('mallory', 'guess');
     for (let port = 1; port <= 1000; port += 1) bench.send(client.allocate(), tuple(`198.51.100.9:${port}`));
-    expect(bench.core.entries).toEqual({ ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, sources: 0, deadlines: 0 });
+    expect(bench.core.entries).toEqual({
+      ids: 0,
+      tuples: 0,
+      usernames: 0,
+      users: 0,
+      apps: 0,
+      sources: 0,
+      deadlines: 0,
+    });
   });
 
   it('never answers the unauthenticated with more than 3.6 octets for one', () => {
