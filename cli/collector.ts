@@ -1,4 +1,5 @@
 /** `turnpike collector`: API, intake, billing and console on a ClickHouse server. */
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { createMonthGauges } from '../billing/egress/month-gauges.ts';
 import { loadRateCard } from '../billing/egress/rate-card.ts';
@@ -8,6 +9,7 @@ import { alertmanagerDelivery } from '../billing/quality/alerts/alertmanager-del
 import { everywhere, retrying } from '../billing/quality/alerts/delivery.ts';
 import type { AlertDelivery } from '../billing/quality/alerts/delivery.ts';
 import { webhookDelivery } from '../billing/quality/alerts/webhook-delivery.ts';
+import { IntakeSpool } from '../collector/intake/intake-spool.ts';
 import { migrate } from '../collector/store/migrations.ts';
 import { systemClock as clock } from '../kernel/clock.ts';
 import { createLog } from '../kernel/log.ts';
@@ -39,7 +41,14 @@ export async function collector(command: Command): Promise<void> {
     lifecycle.onClose('store', () => store.close());
     await explainingStore(config, () => migrate(store, { log, retention: retentionOf(config) }));
 
-    const http = await createService({ config, authority, store, log, metrics, clock, random });
+    const spool = new IntakeSpool({
+      directory: join(config.data, 'collector', 'spool'),
+      maxBytes: config.collector.spoolBytes,
+      clock,
+      random,
+    });
+    lifecycle.onClose('spool', () => spool.close());
+    const http = await createService({ config, authority, store, spool, log, metrics, clock, random });
     lifecycle.onClose('http', () => http.close());
     const { host, port } = config.http;
     await listen(http, { host, port, flag: '--port <port>' });

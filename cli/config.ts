@@ -341,6 +341,15 @@ export const configSchema = z.strictObject({
       memoryBytes: z.int().min(500_000_000).default(2_000_000_000).describe('Memory that the embedded server may use.'),
     })
     .prefault({}),
+  collector: z
+    .strictObject({
+      spoolBytes: z
+        .int()
+        .min(1_000_000)
+        .default(2_000_000_000)
+        .describe('Rows kept on disk while ClickHouse is slow or away; beyond, reports are answered 503.'),
+    })
+    .prefault({}),
   retention: z.strictObject(retention).prefault({}),
   billing: z
     .strictObject({

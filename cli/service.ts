@@ -10,6 +10,8 @@ import { CapWatch } from '../collector/control/caps.ts';
 import { ControlFeed } from '../collector/control/control-feed.ts';
 import { controlRoutes } from '../collector/control/control-routes.ts';
 import { dumpRoutes } from '../collector/intake/dump-routes.ts';
+import { DurableWriter } from '../collector/intake/durable-writer.ts';
+import type { IntakeSpool } from '../collector/intake/intake-spool.ts';
 import { egressRoutes, usageRoutes } from '../collector/intake/metering-routes.ts';
 import { statsRoutes } from '../collector/intake/stats-routes.ts';
 import type { Store } from '../collector/store/store.ts';
@@ -22,6 +24,7 @@ import type { Metrics } from '../kernel/metrics.ts';
 import type { Authority } from '../kernel/principals.ts';
 import { probes } from '../kernel/probes.ts';
 import type { Random } from '../kernel/random.ts';
+import { systemSleep } from '../kernel/sleep.ts';
 import type { IceServersAnswer } from '../relay/contract.ts';
 import { generateRequest } from '../relay/contract.ts';
 import { issueIceServers } from '../relay/credentials/ice-servers.ts';
@@ -38,6 +41,8 @@ export interface ServiceParts {
   readonly config: Config;
   readonly authority: Authority;
   readonly store: Store;
+  /** Where rows wait while the store is slow or away. */
+  readonly spool: IntakeSpool;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -45,7 +50,7 @@ export interface ServiceParts {
 }
 
 export async function createService(parts: ServiceParts): Promise<FastifyInstance> {
-  const { authority, clock, config, log, metrics, random, store } = parts;
+  const { authority, clock, config, log, metrics, random, spool, store } = parts;
   const http = createHttp({ log, authority, host: config.http.host, publicHosts: publicHost(config) });
   const urls = serviceUrls(config);
   // The embedded store is this collector's alone; a server may have others, whose revocations are ours too.
@@ -71,17 +76,20 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     random,
   });
   await http.register(controlRoutes, { feed });
-  await http.register(statsRoutes, { writer: store, authority, score: audioScorer, clock, metrics, log });
+  const writer = new DurableWriter({ store, spool, log, metrics, sleep: systemSleep });
+  await http.register(statsRoutes, { writer, authority, score: audioScorer, clock, metrics, log });
   await http.register(dumpRoutes, {
-    writer: store,
+    writer,
     score: audioScorer,
     clock,
     metrics,
     log,
     keptDays: reportDays(config),
   });
-  await http.register(usageRoutes, { writer: store, clock });
-  await http.register(egressRoutes, { writer: store, clock, authority });
+  await http.register(usageRoutes, { writer, clock });
+  await http.register(egressRoutes, { writer, clock, authority });
+  // After the routes' own hooks, which may have something left to write.
+  http.addHook('onClose', () => writer.stop());
   await http.register(callRoutes, { reader: store, clock });
   await http.register(statementRoutes, { reader: store, rateCard: config.billing.rateCard });
   await http.register(alertRoutes, { reader: store, clock, rules: standardRules });
@@ -91,7 +99,14 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     random,
     setup: { keyId: firstKey(authority).key.id, turnUrls: urls.turnUrls },
   });
-  const checks = { store: async () => ((await store.ping()) ? { ok: true } : { ok: false, detail: 'no answer' }) };
+  const checks = {
+    // A store that is away keeps readers waiting, not reports: as long as there is room on the disk, traffic is welcome.
+    store: async () => {
+      if (await store.ping())
+        return { ok: true, detail: spool.isEmpty ? 'up' : `up, ${spool.rows} rows follow from disk` };
+      return { ok: spool.hasRoom, detail: `no answer, ${spool.rows} rows wait on disk` };
+    },
+  };
   await http.register(probes, { metrics, checks, metricsFor: ['operator'] });
   return http;
 }

@@ -30,6 +30,10 @@ export const errorTable = {
     503,
     'The store cannot be reached; nothing of this request was kept. Try again later.',
   ],
+  TP_COLLECTOR_SPOOL_FULL: [
+    503,
+    'The store cannot be reached and there is no room for more on the disk; nothing of this request was kept. Try again later.',
+  ],
   TP_COLLECTOR_STORE_LOCKED: [500, 'The data directory is in use by another service.'],
   TP_COLLECTOR_STORE_MISSING: [500, 'The embedded store is not available here; give a server with --clickhouse URL.'],
   TP_COLLECTOR_STORE_START: [500, 'The embedded store did not start.'],

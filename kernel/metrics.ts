@@ -92,6 +92,23 @@ export const metricTable = {
     help: 'Client reports by format and result.',
     labels: ['format', 'result'],
   },
+  turnpike_collector_spool_rows: {
+    kind: 'gauge',
+    help: 'Rows taken while the store was slow or away, waiting on the disk.',
+    labels: [],
+  },
+  turnpike_collector_spool_bytes: { kind: 'gauge', help: 'Their bytes, as JSON.', labels: [] },
+  turnpike_collector_spool_age_seconds: {
+    kind: 'gauge',
+    help: 'How long the oldest of them has waited; 0 when none does.',
+    labels: [],
+  },
+  turnpike_collector_spool_refused: {
+    kind: 'gauge',
+    help: 'Batches on the disk that the store refused for what is in them, set aside.',
+    labels: [],
+  },
+  turnpike_collector_spooled_rows_total: { kind: 'counter', help: 'Rows taken to the disk.', labels: ['table'] },
   turnpike_collector_rows_total: { kind: 'counter', help: 'Rows acknowledged by the store.', labels: ['table'] },
   turnpike_collector_insert_seconds: {
     kind: 'histogram',

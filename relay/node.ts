@@ -11,6 +11,7 @@ import type { Metrics } from '../kernel/metrics.ts';
 import { probes } from '../kernel/probes.ts';
 import type { Readiness } from '../kernel/probes.ts';
 import type { Random } from '../kernel/random.ts';
+import { systemSleep } from '../kernel/sleep.ts';
 import { uuidV7 } from '../kernel/uuid.ts';
 import { ControlFollower } from './control/control-follower.ts';
 import type { CapRules } from './control/control-follower.ts';
@@ -28,7 +29,7 @@ import type { TurnOptions } from './turn/settings.ts';
 import { postUsage } from './usage/collector-client.ts';
 import { Meter } from './usage/meter.ts';
 import { DEFAULT_MAX_RECORDS, Spool } from './usage/spool.ts';
-import { systemSleep, Uplink } from './usage/uplink.ts';
+import { Uplink } from './usage/uplink.ts';
 import { UsageWriter } from './usage/writer.ts';
 
 export interface RelayNodeOptions {

@@ -1,6 +1,6 @@
 /**
  * POST /v1/usage (our relays) and POST /v1/egress (any SFU): cumulative readings into one ledger. 200 means that every
- * reading is in the store, flushed to disk.
+ * reading is durable: in the store, or on this collector's disk.
  */
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { Clock } from '../../kernel/clock.ts';

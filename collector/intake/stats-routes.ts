@@ -1,4 +1,4 @@
-/** POST /v1/stats: client reports. An answer of 2xx means that every row of the batch is in the store, less what it names. */
+/** POST /v1/stats: client reports. An answer of 2xx means that every row of the batch is durable, less what it names. */
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest, RequestPayload } from 'fastify';
 import type { Clock } from '../../kernel/clock.ts';

@@ -128,6 +128,27 @@ const collector: RuleGroup = {
       },
     },
     {
+      alert: 'TurnpikeIntakeWaits',
+      expr: `${metric('turnpike_collector_spool_age_seconds')} > 300`,
+      for: '2m',
+      labels: { severity: 'warning' },
+      annotations: {
+        summary:
+          'Rows wait on the disk of collector {{ $labels.instance }}, the oldest for {{ $value | humanizeDuration }}',
+        description:
+          'ClickHouse is away or too slow. Nothing is lost, but readers do not see it yet; at collector.spoolBytes reports are turned away.',
+      },
+    },
+    {
+      alert: 'TurnpikeIntakeRefused',
+      expr: `${metric('turnpike_collector_spool_refused')} > 0`,
+      labels: { severity: 'critical' },
+      annotations: {
+        summary: 'ClickHouse refuses rows that collector {{ $labels.instance }} has acknowledged',
+        description: 'They are set aside in its data directory. The log of the collector has the reason.',
+      },
+    },
+    {
       alert: 'TurnpikeStoreInsertsFail',
       expr: `sum by (instance) (rate(${metric('turnpike_collector_reports_total')}{result="unavailable"}[5m])) > 0`,
       for: '2m',

@@ -4,7 +4,7 @@ import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { ControlAnswer } from '../contract.ts';
-import { systemSleep } from '../usage/uplink.ts';
+import { systemSleep } from '../../kernel/sleep.ts';
 import { askControl } from './control-client.ts';
 import { AppCaps } from './app-caps.ts';
 import { ControlLink } from './control-link.ts';

@@ -7,7 +7,7 @@ import type { Logger } from '../../kernel/log.ts';
 import { randomBelow } from '../../kernel/random.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { ControlAnswer } from '../contract.ts';
-import type { Sleep } from '../usage/uplink.ts';
+import type { Sleep } from '../../kernel/sleep.ts';
 import type { AskControl } from './control-client.ts';
 
 export interface ControlLinkOptions {

@@ -3,13 +3,13 @@
  * answered 2xx for it. Sending a record twice is harmless (relay/contract.ts), so every doubt is settled by sending again.
  */
 import { once } from 'node:events';
-import { setTimeout } from 'node:timers/promises';
 import type { Counter } from 'prom-client';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import { randomBelow } from '../../kernel/random.ts';
 import type { Random } from '../../kernel/random.ts';
+import type { Sleep } from '../../kernel/sleep.ts';
 import type { RecordKey, SpooledRecord } from './spool.ts';
 
 export interface PostAnswer {
@@ -19,8 +19,6 @@ export interface PostAnswer {
 }
 /** Sends one body; rejects when no answer came. */
 export type Post = (body: string, signal: AbortSignal) => Promise<PostAnswer>;
-/** Resolves after so many milliseconds, or as soon as the signal is aborted. */
-export type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<void>;
 
 export interface UplinkOptions {
   readonly spool: {
@@ -192,7 +190,3 @@ export class Uplink {
     if (!this.#stop.signal.aborted) await this.#options.sleep(milliseconds, this.#pause.signal);
   }
 }
-
-/** A real clock's `Sleep`. */
-export const systemSleep: Sleep = (milliseconds, signal) =>
-  setTimeout(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { temporarySpool, type TemporarySpool } from '../collector/temporary-spool.ts';
 import { configSchema } from '../../cli/config.ts';
 import { createService } from '../../cli/service.ts';
 import { tableNames } from '../../collector/store/tables.ts';
@@ -258,14 +259,25 @@ const faults: readonly (readonly [fault: string, request: InjectOptions, code: E
 describe.skipIf(!hasEmbeddedStore)('the service answers', () => {
   let http: FastifyInstance;
   let store: TestDatabase;
+  let spool: TemporarySpool;
   beforeAll(async () => {
     store = await testDatabase();
+    spool = temporarySpool();
     const config = loadConfig(configSchema, { env: {}, flags: {} });
-    const parts = { config, authority, store, log: silentLog, metrics: new Metrics(), clock: systemClock };
+    const parts = {
+      config,
+      authority,
+      store,
+      spool: spool.spool,
+      log: silentLog,
+      metrics: new Metrics(),
+      clock: systemClock,
+    };
     http = await createService({ ...parts, random: systemRandom });
   });
   afterAll(async () => {
     await http.close();
+    await spool.remove();
     await store.close();
   });
 

@@ -2,6 +2,7 @@
 import type { RouteOptions } from 'fastify';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { temporarySpool } from '../collector/temporary-spool.ts';
 import { configSchema } from '../../cli/config.ts';
 import { createService } from '../../cli/service.ts';
 import type { Store } from '../../collector/store/store.ts';
@@ -61,6 +62,7 @@ const store: Store = {
 
 describe('docs/routes.md', () => {
   let service: Awaited<ReturnType<typeof createService>>;
+  const spool = temporarySpool();
 
   beforeAll(async () => {
     const clock = new ManualClock(Date.UTC(2026, 10, 20));
@@ -79,6 +81,7 @@ describe('docs/routes.md', () => {
       config: loadConfig(configSchema, { env: {}, flags: {} }),
       authority,
       store,
+      spool: spool.spool,
       log: silentLog,
       metrics: new Metrics(),
       clock,
@@ -86,7 +89,10 @@ describe('docs/routes.md', () => {
     });
     await service.ready();
   });
-  afterAll(() => service.close());
+  afterAll(async () => {
+    await service.close();
+    await spool.remove();
+  });
 
   it('has exactly the collector’s routes, and who may call them', () => {
     expect(linesOf(registered).length).toBeGreaterThan(10);
