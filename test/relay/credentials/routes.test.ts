@@ -263,6 +263,26 @@ describe('POST /v1/turn/keys/:keyId/credentials/generate-ice-servers', () => {
       { numRuns: 500 },
     );
   });
+
+  it('answers any path and any query so, too', async () => {
+    const { http } = await service();
+    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('', '-1', '1e9', '86401', 'shop-key'));
+    const headers = { authorization: 'Bearer shop-token' };
+    await fc.assert(
+      fc.asyncProperty(text, text, text, async (one, other, third) => {
+        const [first, second] = [one, other].map((part) => encodeURIComponent(part));
+        const query = new URLSearchParams({ service: 'turn', username: one, ttl: other, key: third }).toString();
+        const requests = [
+          { method: 'GET', url: `/turn?${query}`, headers },
+          { method: 'POST', url: `/v1/turn/keys/${first}/credentials/generate-ice-servers`, headers },
+          { method: 'POST', url: `/v1/turn/keys/shop-key/credentials/${second}/revoke`, headers },
+          { method: 'POST', url: `/2010-04-01/Accounts/${first}/Tokens.json`, headers },
+        ] as const;
+        for (const request of requests) expect((await http.inject(request)).statusCode).toBeLessThan(500);
+      }),
+      { numRuns: 200 },
+    );
+  });
 });
 
 describe('POST /v1/turn/keys/:keyId/credentials/generate', () => {
