@@ -11,6 +11,7 @@ import { createAuthority, hashToken } from '../../kernel/principals.ts';
 import type { PrincipalKind } from '../../kernel/principals.ts';
 import { seededRandom } from '../../kernel/random.ts';
 import { issueReportToken } from '../../kernel/report-token.ts';
+import { temporarySpool } from '../collector/temporary-spool.ts';
 import { rowsUnder } from '../docs/markdown.ts';
 
 /** The scripts that the build makes are not beside the sources; what is in them does not matter here. */
@@ -60,6 +61,7 @@ const store: Store = {
 
 describe('a service that is bound to more than loopback', () => {
   let service: Awaited<ReturnType<typeof createService>>;
+  const spool = temporarySpool();
   type Method = 'GET' | 'POST' | 'OPTIONS';
   const call = (method: string, url: string, headers: Record<string, string> = {}) =>
     service.inject({ method: method as Method, url, headers });
@@ -80,6 +82,7 @@ describe('a service that is bound to more than loopback', () => {
         clock,
       ),
       store,
+      spool: spool.spool,
       log: silentLog,
       metrics: new Metrics(),
       clock,
@@ -87,7 +90,10 @@ describe('a service that is bound to more than loopback', () => {
     });
     await service.ready();
   });
-  afterAll(() => service.close());
+  afterAll(async () => {
+    await service.close();
+    await spool.remove();
+  });
 
   it('answers nobody without a token, metrics and console included, but what is for anyone', async () => {
     expect(guarded.map(({ url }) => url)).toEqual(expect.arrayContaining(['/', '/metrics', '/try', '/v1/calls']));
