@@ -4,16 +4,23 @@
 FROM node:20-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
-RUN npm ci
+RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build
+
+# Compiles the native plane, for this architecture.
+FROM node:20-bookworm AS native
+WORKDIR /src
+COPY package.json package-lock.json build-native.mjs ./
+COPY relay/planes/native/addon relay/planes/native/addon
+RUN npm ci --omit=dev --ignore-scripts && node build-native.mjs --required
 
 # The packages that run. The embedded ClickHouse (540 MB) stays out: this image's roles are given a server by URL.
 # `--omit=optional` would be shorter, but takes the prebuilt parts of other packages with it.
 FROM node:20-bookworm-slim AS packages
 WORKDIR /src
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev && rm -rf node_modules/@chdb
+RUN npm ci --omit=dev --ignore-scripts && rm -rf node_modules/@chdb
 
 FROM node:20-bookworm-slim
 # Nothing is installed here, so the tools that could are not here either.
@@ -24,6 +31,7 @@ RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /us
 WORKDIR /app
 COPY --from=packages /src/node_modules node_modules
 COPY --from=build /src/dist dist
+COPY --from=native /src/build build
 COPY package.json LICENSE ./
 ENV NODE_ENV=production \
     TURNPIKE_DATA=/data \

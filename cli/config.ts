@@ -173,9 +173,17 @@ export const configSchema = z.strictObject({
       externalIp: ipAddress.optional().describe('Address told to clients, behind a 1:1 NAT.'),
       relayPorts: portRange.prefault('49152-65535').describe('Ports for relayed transport addresses.'),
       plane: z
-        .enum(['auto', 'dgram'])
+        .enum(['auto', 'native', 'dgram'])
         .default('auto')
-        .describe('What moves the packets; auto takes the fastest there is.'),
+        .describe(
+          'What moves the packets: threads in C++ or Node’s own sockets; auto takes native where it was built.',
+        ),
+      threads: z
+        .int()
+        .min(1)
+        .max(64)
+        .optional()
+        .describe('Threads of the native plane; one for each core, at most 16, when absent.'),
       urls: z
         .array(z.string().regex(/^(stun|turns?):/, 'must be a stun:, turn: or turns: URL'))
         .default([])
@@ -407,7 +415,7 @@ export const configFlags = {
   '--turn-tls-key <file>': ['turn.tls.keyFile', 'PEM file of its private key'],
   '--external-ip <ip>': ['turn.externalIp', 'address told to clients, behind a 1:1 NAT'],
   '--relay-ports <range>': ['turn.relayPorts', 'ports for relayed addresses, such as 49152-65535'],
-  '--plane <plane>': ['turn.plane', 'what moves the packets: auto or dgram'],
+  '--plane <plane>': ['turn.plane', 'what moves the packets: auto, native or dgram'],
   '--allow-peer <cidr...>': ['turn.allowPeers', 'lift the peer policy for a range (repeatable)'],
   '--collector <url>': ['relay.collector', 'collector that usage is reported to'],
   '--metrics-port <port>': ['relay.metricsPort', "port of the relay's own /metrics"],

@@ -1,5 +1,6 @@
 /** `turnpike relay`: a relay node, and its metrics on a private port. */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { canonicalAddress, parseCidr } from '../kernel/address.ts';
@@ -18,6 +19,9 @@ import { createAuthenticator } from '../relay/credentials/authenticator.ts';
 import { createRelayNode, relayRoutes } from '../relay/node.ts';
 import type { RelayNode } from '../relay/node.ts';
 import { createDgramPlane } from '../relay/planes/dgram/dgram-plane.ts';
+import { loadAddon } from '../relay/planes/native/addon.ts';
+import { createNativePlane } from '../relay/planes/native/native-plane.ts';
+import type { Plane, PlaneOptions } from '../relay/planes/plane.ts';
 import { TlsIdentity } from '../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../relay/policy/peer-policy.ts';
 import type { AppPeers } from '../relay/policy/peer-policy.ts';
@@ -34,6 +38,8 @@ import { discoveryOf, externalAddresses, listenersOf, relayAddresses } from './t
 const PORT_QUARANTINE_MS = 60_000;
 /** Asked of the kernel for each socket buffer: bursts of a video frame to hundreds of clients must fit. */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Threads of the native plane that nobody asked for more of. */
+const MAX_THREADS = 16;
 
 export async function relay(command: Command): Promise<void> {
   const config = settingsOf(command);
@@ -94,19 +100,16 @@ function nodeOf(parts: {
     minPeerPort: turn.minPeerPort,
     apps: new Map(parts.config.apps.flatMap(({ id, peers }) => (peers === undefined ? [] : [[id, appPeers(peers)]]))),
   });
-  const plane = createDgramPlane(
-    {
-      listen: listenersOf(turn),
-      ...(parts.tls === undefined ? {} : { tls: parts.tls }),
-      streams: { connections: turn.maxConnections, connectionsPerSource: turn.connectionsPerSource },
-      relayAddress,
-      externalAddress,
-      policy,
-      portQuarantine: PORT_QUARANTINE_MS,
-      socketBufferBytes: SOCKET_BUFFER_BYTES,
-    },
-    { clock: systemClock, random: systemRandom },
-  );
+  const plane = planeOf(turn, parts.log, {
+    listen: listenersOf(turn),
+    ...(parts.tls === undefined ? {} : { tls: parts.tls }),
+    streams: { connections: turn.maxConnections, connectionsPerSource: turn.connectionsPerSource },
+    relayAddress,
+    externalAddress,
+    policy,
+    portQuarantine: PORT_QUARANTINE_MS,
+    socketBufferBytes: SOCKET_BUFFER_BYTES,
+  });
   const [first, last] = turn.relayPorts;
   return createRelayNode({
     plane,
@@ -145,6 +148,28 @@ function nodeOf(parts: {
     log: parts.log,
     metrics: parts.metrics,
   });
+}
+
+/** The plane that was asked for, or the fastest that this machine has. */
+function planeOf({ plane, threads }: Config['turn'], log: Logger, options: PlaneOptions): Plane {
+  const deps = { clock: systemClock, random: systemRandom };
+  const addon = plane === 'dgram' ? new Error('it was not asked for') : loadAddon();
+  if (!(addon instanceof Error)) {
+    const count = threads ?? Math.min(availableParallelism(), MAX_THREADS);
+    log.info({ plane: 'native', threads: count }, 'packets are moved by threads of the native plane');
+    return createNativePlane(options, { ...deps, addon, threads: count });
+  }
+  if (plane === 'native') {
+    throw new TurnpikeError(
+      'TP_RELAY_START',
+      'The native plane was not built: run `npm rebuild`, which needs a C++ compiler.',
+      {
+        cause: addon,
+      },
+    );
+  }
+  log.info({ plane: 'dgram' }, 'packets are moved by the dgram plane');
+  return createDgramPlane(options, deps);
 }
 
 /** The certificate of the configured files, read again whenever the role is told to. Undefined when there is none. */

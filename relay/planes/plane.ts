@@ -187,6 +187,11 @@ export interface PlaneOptions {
   readonly socketBufferBytes: number;
 }
 
+export interface PortVerdict {
+  readonly last: number;
+  readonly verdict: PeerClass | 'denied';
+}
+
 /** Judges peers on every path that can send or receive a byte. The plane adds what only it knows: which allocations are alive. */
 export interface PeerPolicy {
   /**
@@ -194,6 +199,8 @@ export interface PeerPolicy {
    * `denied` = by range or port; otherwise the class to count under.
    */
   judge(peer: Endpoint, app: string): PeerClass | 'denied';
+  /** The same for every port of an address at once: each verdict holds up to and including `last`, the final one to 65535. */
+  judgePorts(address: string, app: string): readonly PortVerdict[];
   /** Whether a permission for this address (any port) may be installed at all. */
   permits(address: string, app: string): boolean;
   readonly hairpin: 'app' | 'any' | 'none';

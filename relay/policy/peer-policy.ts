@@ -4,7 +4,7 @@
  */
 import { cidrContains, formatAddress, parseAddress, parseCidr } from '../../kernel/address.ts';
 import type { Cidr, Endpoint } from '../../kernel/address.ts';
-import type { PeerClass, PeerPolicy } from '../planes/plane.ts';
+import type { PeerClass, PeerPolicy, PortVerdict } from '../planes/plane.ts';
 import { deniedRanges } from './denied-ranges.ts';
 import { embeddedIpv4 } from './embedded-ipv4.ts';
 
@@ -50,6 +50,8 @@ const within = (ranges: readonly Cidr[], address: Uint8Array): boolean =>
 
 /** What an address is, apart from its port. `lifted` = an operator's range covers it in every reading. */
 type Standing = 'denied' | 'own' | 'open' | 'lifted' | 'sfu';
+
+const classOf = { own: 'own_relay', sfu: 'sfu', open: 'internet', lifted: 'internet' } as const;
 
 /**
  * Judges an address under all its readings: as it is written, and as every IPv4 address it could stand for. It is
@@ -99,17 +101,23 @@ export function createPeerPolicy(options: PeerPolicyOptions): PeerPolicy {
     return embedded[0] ?? 'open';
   };
 
+  const judgePorts = (address: string, app: string): readonly PortVerdict[] => {
+    const peers = apps.get(app) ?? {};
+    const standing = standingOf(address, peers);
+    if (standing === 'denied') return [{ last: 65_535, verdict: 'denied' }];
+    const lowest = Math.max(1, peers.minPort ?? (standing === 'open' ? minPeerPort : 1));
+    return [
+      { last: lowest - 1, verdict: 'denied' },
+      { last: 65_535, verdict: classOf[standing] },
+    ];
+  };
+
   return {
     hairpin,
+    judgePorts,
     judge: ({ address, port }: Endpoint, app): PeerClass | 'denied' => {
-      if (!Number.isInteger(port) || port < 1 || port > 65_535) return 'denied';
-      const peers = apps.get(app) ?? {};
-      if (peers.minPort !== undefined && port < peers.minPort) return 'denied';
-      const standing = standingOf(address, peers);
-      if (standing === 'own') return 'own_relay';
-      if (standing === 'sfu') return 'sfu';
-      if (standing === 'denied') return 'denied';
-      return standing === 'lifted' || port >= (peers.minPort ?? minPeerPort) ? 'internet' : 'denied';
+      if (!Number.isInteger(port) || port < 1) return 'denied';
+      return judgePorts(address, app).find(({ last }) => port <= last)?.verdict ?? 'denied';
     },
     permits: (address, app) => {
       const standing = standingOf(address, apps.get(app) ?? {});

@@ -898,6 +898,8 @@ function impairment(open: Open): void {
     stage.bind(near, CHANNEL, far.relayed);
     stage.bind(far, CHANNEL, near.relayed);
     await near.client.send(channelData(CHANNEL, hello), stage.listener);
+    await near.client.send(bindingRequest, stage.listener);
+    await until('the request arrives', () => stage.control.length > 0);
     await nothingYet(stage, far.client);
     pass(stage, 100);
     expect((await far.client.next()).bytes).toEqual(channelData(CHANNEL, hello));

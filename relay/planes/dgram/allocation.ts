@@ -8,9 +8,9 @@ import type { ClientLeg } from '../client-leg.ts';
 import type { AllocationId, CloseReason } from '../plane.ts';
 import type { Waiting } from '../delay-queue.ts';
 import type { ImpairedPath } from '../impairment.ts';
-import type { Allowance } from './allowance.ts';
+import type { Budget } from './allowance.ts';
 import type { ClassIndex, Row } from './counters.ts';
-import type { DatagramSocket } from './datagram-socket.ts';
+import type { UdpSocket } from './datagram-socket.ts';
 import { Deadline } from './expiry-wheel.ts';
 import type { ExpiryWheel } from './expiry-wheel.ts';
 
@@ -46,12 +46,21 @@ export interface AllocationParts {
   readonly client: FiveTuple;
   /** Where the client's frames come from and go to. */
   readonly leg: ClientLeg;
-  readonly relay: DatagramSocket;
+  readonly relay: UdpSocket;
   /** The relayed transport address as the world sees it. */
   readonly relayed: Endpoint;
   readonly row: Row;
-  readonly allowance: Allowance | undefined;
+  readonly allowance: Budget | undefined;
   readonly impairment: ImpairedLeg | undefined;
+}
+
+/** Who moves the packets of an allocation elsewhere, and must know what is permitted. */
+export interface Mirror {
+  extend(deadline: number): void;
+  permit(address: string, deadline: number): void;
+  revoke(address: string): void;
+  bind(channel: number, peer: Endpoint, deadline: number): void;
+  unbind(channel: number): void;
 }
 
 /** The client's leg in both directions, for a credential that asks for network conditions. */
@@ -66,12 +75,13 @@ export class Allocation implements Waiting {
   readonly credential: string;
   readonly client: FiveTuple;
   readonly leg: ClientLeg;
-  readonly relay: DatagramSocket;
+  readonly relay: UdpSocket;
   readonly relayed: Endpoint;
   readonly family: Family;
   readonly row: Row;
-  readonly allowance: Allowance | undefined;
+  readonly allowance: Budget | undefined;
   readonly impairment: ImpairedLeg | undefined;
+  mirror: Mirror | undefined;
   /** The same client's allocation of the other family. */
   sibling: Allocation | undefined;
   waitingOctets = 0;
@@ -111,11 +121,17 @@ export class Allocation implements Waiting {
     return this.#channels.get(number);
   }
 
+  extend(deadline: number): void {
+    this.#wheel.set(this.deadline, deadline);
+    this.mirror?.extend(deadline);
+  }
+
   permit(address: string, deadline: number): void {
     const peer = this.#peerFor(address);
     if (peer === undefined) return;
     peer.verdicts.clear();
     this.#wheel.set(peer.permission, deadline);
+    this.mirror?.permit(address, deadline);
   }
 
   revoke(address: string): void {
@@ -123,10 +139,16 @@ export class Allocation implements Waiting {
     if (peer === undefined) return;
     this.#wheel.cancel(peer.permission);
     this.#sweep(peer);
+    this.mirror?.revoke(address);
   }
 
   /** Binds a channel, in the place of whatever had its number or its peer endpoint. */
   bind(number: number, endpoint: Endpoint, deadline: number): void {
+    this.#bind(number, endpoint, deadline);
+    this.mirror?.bind(number, endpoint, deadline);
+  }
+
+  #bind(number: number, endpoint: Endpoint, deadline: number): void {
     const bound = this.#channels.get(number);
     if (bound !== undefined && bound.peer.address === endpoint.address && bound.port === endpoint.port) {
       bound.peer.verdicts.clear();
@@ -151,6 +173,7 @@ export class Allocation implements Waiting {
     channel.peer.channels.delete(channel.port);
     this.#forget(channel);
     this.#sweep(channel.peer);
+    this.mirror?.unbind(number);
   }
 
   /** Takes every deadline off the wheel. */

@@ -28,7 +28,21 @@ class Bucket {
   }
 }
 
-export class Allowance {
+/** What is left to the allocations of one credential; the members are Allowance's. */
+export interface Budget {
+  exceeded(framedBytes: number, now: number): 'packet_rate' | 'bit_rate' | undefined;
+  reserve(bytes: number): boolean;
+  leaveAtMost(bytes: bigint): void;
+  refund(bytes: number): void;
+  readonly spent: boolean;
+  /** Nobody has it any more. */
+  end?(): void;
+}
+
+/** A new budget; undefined when there is nothing to limit. */
+export type MakeBudget = (limits: Limits, now: number) => Budget | undefined;
+
+export class Allowance implements Budget {
   readonly #packets: Bucket | undefined;
   readonly #bits: Bucket | undefined;
   /** Bytes that may still be sent to the client. A quota beyond 2^53-1 (9 PB) is more than any credential's life can carry. */
@@ -78,7 +92,7 @@ export class Allowance {
   }
 }
 
-function asNumber(bytes: bigint): number {
+export function asNumber(bytes: bigint): number {
   const most = BigInt(Number.MAX_SAFE_INTEGER);
   return Number(bytes < most ? bytes : most);
 }

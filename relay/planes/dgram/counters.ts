@@ -19,13 +19,24 @@ export type Leg = typeof CLIENT_RX | typeof CLIENT_TX | typeof PEER_RX | typeof 
 const LEGS = 4;
 const PER_CLASS = 2 * LEGS;
 const CONTROL = PER_CLASS * peerClasses.length;
-const ROW = CONTROL + 1;
+/** Values in a row. */
+export const ROW = CONTROL + 1;
 const FIRST_ROWS = 64;
 
 /** Where an allocation's counters begin. */
 export type Row = number;
 
-export class CounterSlab {
+/** Where the counters of allocations are kept. A row that is given back leaves what it had counted in the totals. */
+export interface CounterRows {
+  acquire(): Row;
+  release(row: Row): void;
+  count(row: Row, peerClass: ClassIndex, leg: Leg, bytes: number): void;
+  countControl(row: Row, bytes: number): void;
+  read(row: Row): Counters;
+  totals(): Counters;
+}
+
+export class CounterSlab implements CounterRows {
   readonly #values = new U64Array(ROW * FIRST_ROWS);
   readonly #free: Row[] = [];
   /** The first row holds what allocations of the past had counted. */
@@ -69,7 +80,8 @@ export class CounterSlab {
   }
 }
 
-function countersFrom(value: (offset: number) => bigint): Counters {
+/** Counters out of a row's values by their place in it. */
+export function countersFrom(value: (offset: number) => bigint): Counters {
   const classAt = (first: number): ClassCounters => ({
     clientRxBytes: value(first + CLIENT_RX),
     clientTxBytes: value(first + CLIENT_TX),

@@ -5,7 +5,7 @@ import type { Endpoint, Family } from '../../../kernel/address.ts';
 import type { ClientLeg, Sent } from '../client-leg.ts';
 
 /** The largest UDP payload: 65,535 less the UDP header, and for IPv4 less the IP header. */
-const LARGEST_DATAGRAM = { 4: 65_507, 6: 65_527 } as const;
+export const LARGEST_DATAGRAM = { 4: 65_507, 6: 65_527 } as const;
 
 /** `dgram.createSocket`, or what a test puts in its place. */
 export type CreateSocket = (options: SocketOptions) => Socket;
@@ -28,14 +28,22 @@ export interface SocketLimits {
 }
 
 /** A listener that all of its clients share, or the relay socket of an allocation. */
-export class DatagramSocket implements ClientLeg {
+export interface UdpSocket extends ClientLeg {
+  readonly family: Family;
+  /** What the kernel granted of the buffers asked for, in bytes as it reports them. */
+  readonly buffers: { readonly receive: number; readonly send: number };
+  handlers: SocketHandlers;
+  /** Sends not yet called back are, with an error. */
+  close(): void;
+}
+
+export class DatagramSocket implements UdpSocket {
   readonly transport = 'udp';
   readonly waitsBriefly = true;
   readonly padsFrames = false;
   readonly largestFrame: number;
   readonly local: Endpoint;
   readonly family: Family;
-  /** What the kernel granted of the buffers asked for, in bytes as it reports them. */
   readonly buffers: { readonly receive: number; readonly send: number };
   handlers: SocketHandlers = ignoreAll;
   /** Sends handed over and not yet called back, and how many of them are too many. */
@@ -78,7 +86,6 @@ export class DatagramSocket implements ClientLeg {
     return error ?? null;
   }
 
-  /** Sends not yet called back are, with an error. */
   close(): void {
     this.#socket.close();
   }

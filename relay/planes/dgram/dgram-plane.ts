@@ -4,6 +4,7 @@
  * JavaScript. Whatever a client comes over, its allocation stands in the same table and counts in the same counters.
  */
 import { createSocket } from 'node:dgram';
+import { canonicalAddress } from '../../../kernel/address.ts';
 import type { Endpoint, Family, FiveTuple } from '../../../kernel/address.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import { TurnpikeError } from '../../../kernel/errors.ts';
@@ -29,15 +30,18 @@ import { StreamLegs } from '../stream/stream-legs.ts';
 import { streamDefaults } from '../stream/stream-limits.ts';
 import { Allocation } from './allocation.ts';
 import type { ImpairedLeg } from './allocation.ts';
+import { Allowance } from './allowance.ts';
 import { Allowances } from './allowances.ts';
 import { CounterSlab } from './counters.ts';
+import type { CounterRows } from './counters.ts';
 import { bindSocket, ignoreAll, isPassing } from './datagram-socket.ts';
-import type { CreateSocket, DatagramSocket } from './datagram-socket.ts';
+import type { CreateSocket, UdpSocket } from './datagram-socket.ts';
 import { Drops } from './drops.ts';
 import { ExpiryWheel } from './expiry-wheel.ts';
 import { Forwarder } from './forwarder.ts';
 import { ForwardingTable } from './forwarding-table.ts';
 import { HeldPorts } from './held-ports.ts';
+import type { Offload } from './offload.ts';
 import { Outbox } from './outbox.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { PortQuarantine } from './port-quarantine.ts';
@@ -48,6 +52,8 @@ export interface DgramPlaneDeps {
   readonly random: Random;
   /** Default: `dgram.createSocket`. */
   readonly createSocket?: CreateSocket;
+  /** Who takes UDP clients off this plane's hands. */
+  readonly offload?: Offload;
 }
 
 /** Datagrams that may wait for the kernel at once, on a listener and on one allocation's relay socket. */
@@ -67,13 +73,14 @@ export function createDgramPlane(options: PlaneOptions, deps: DgramPlaneDeps): D
 }
 
 class NodeDgramPlane implements DgramPlane {
-  readonly name = 'dgram';
+  readonly name: string;
   readonly #options: PlaneOptions;
   readonly #clock: Clock;
   readonly #createSocket: CreateSocket;
-  readonly #counters = new CounterSlab();
+  readonly #offload: Offload | undefined;
+  readonly #counters: CounterRows;
   readonly #drops = new Drops();
-  readonly #allowances = new Allowances();
+  readonly #allowances: Allowances;
   readonly #wheel: ExpiryWheel;
   readonly #quarantine: PortQuarantine;
   readonly #held: HeldPorts;
@@ -82,7 +89,7 @@ class NodeDgramPlane implements DgramPlane {
   readonly #forwarder: Forwarder;
   readonly #delayed: DelayQueue;
   readonly #streams: StreamLegs;
-  #sockets: readonly DatagramSocket[] = [];
+  #sockets: readonly UdpSocket[] = [];
   #socketPorts: ReadonlySet<number> = new Set();
   #listening: readonly Listener[] = [];
   #onEvent: (event: PlaneEvent) => void = () => undefined;
@@ -93,16 +100,17 @@ class NodeDgramPlane implements DgramPlane {
     this.#options = options;
     this.#clock = deps.clock;
     this.#createSocket = deps.createSocket ?? createSocket;
+    this.#offload = deps.offload;
+    this.name = deps.offload?.name ?? 'dgram';
+    this.#counters = deps.offload?.counters ?? new CounterSlab();
+    this.#allowances = new Allowances(deps.offload?.makeBudget ?? ((limits, now) => Allowance.of(limits, now)));
     this.#wheel = new ExpiryWheel(deps.clock.monotonic());
-    this.#quarantine = new PortQuarantine(deps.clock, this.#wheel, options.portQuarantine);
-    this.#held = new HeldPorts(this.#wheel, (family, port) => this.#quarantine.add(family, port));
+    const freed = (_family: Family, port: number) => this.#showService(port);
+    this.#quarantine = new PortQuarantine(deps.clock, this.#wheel, options.portQuarantine, freed);
+    this.#held = new HeldPorts(this.#wheel, (family, port) => this.#rest(family, port));
     this.#table = new ForwardingTable(options.policy, {
       addresses: ownAddresses(options),
-      isService: (port) =>
-        this.#socketPorts.has(port) ||
-        this.#held.has(port) ||
-        this.#quarantine.holds(4, port) ||
-        this.#quarantine.holds(6, port),
+      isService: (port) => this.#isService(port),
     });
     const emit = (event: PlaneEvent) => this.#onEvent(event);
     const end = (allocation: Allocation, reason: CloseReason) => this.#end(allocation, reason);
@@ -150,6 +158,13 @@ class NodeDgramPlane implements DgramPlane {
       }
     }
     this.#listening = listening;
+    this.#offload?.start({
+      ended: (allocation, reason) => this.#end(allocation, reason),
+      hop: (allocation, family, port, payload) => {
+        const address = this.#relayAddress(family);
+        if (address !== undefined) this.#forwarder.toNeighbour(allocation, { address, port }, payload);
+      },
+    });
   }
 
   apply(command: Command): void {
@@ -159,7 +174,7 @@ class NodeDgramPlane implements DgramPlane {
     if (allocation === undefined || allocation.ending !== undefined) return undefined;
     switch (command.type) {
       case 'extend':
-        return this.#wheel.set(allocation.deadline, command.deadline);
+        return allocation.extend(command.deadline);
       case 'close':
         return this.#end(allocation, command.reason);
       case 'permit':
@@ -184,7 +199,7 @@ class NodeDgramPlane implements DgramPlane {
   }
 
   totals(): PlaneTotals {
-    return { ...this.#counters.totals(), dropped: this.#drops.read() };
+    return { ...this.#counters.totals(), dropped: this.#drops.read((reason) => this.#offload?.dropped(reason) ?? 0n) };
   }
 
   connections(): ConnectionCounts {
@@ -223,11 +238,12 @@ class NodeDgramPlane implements DgramPlane {
     this.#sockets = [];
     this.#listening = [];
     await Promise.all([this.#streams.close(), ...sockets.map(closed)]);
+    this.#offload?.stop();
   }
 
   #bind(at: Listener): Listener {
     const limits = { bufferBytes: this.#options.socketBufferBytes, maxPending: MAX_PENDING.listener };
-    const socket = bindSocket(this.#createSocket, at, limits);
+    const socket = this.#offload?.listen(at) ?? bindSocket(this.#createSocket, at, limits);
     if (socket instanceof Error) throw socket;
     socket.handlers = {
       ...ignoreAll,
@@ -235,6 +251,7 @@ class NodeDgramPlane implements DgramPlane {
     };
     this.#sockets = [...this.#sockets, socket];
     this.#socketPorts = new Set(this.#sockets.map(({ local }) => local.port));
+    this.#showService(socket.local.port);
     return { transport: 'udp', ...socket.local };
   }
 
@@ -255,7 +272,10 @@ class NodeDgramPlane implements DgramPlane {
     if (leg === undefined || this.#table.get(id) !== undefined) return undefined;
     const sibling = this.#table.client(leg, client.client.address, client.client.port);
     if (sibling !== undefined && (sibling.family === family || sibling.sibling !== undefined)) return undefined;
-    const relay = this.#relaySocket(command, now);
+    const offload = this.#offload?.takes(command) === true ? this.#offload : undefined;
+    // One client's packets are moved by one: here or there.
+    if (sibling !== undefined && (sibling.mirror === undefined) !== (offload === undefined)) return undefined;
+    const relay = this.#relaySocket(command, now, offload);
     if (relay === undefined) return undefined;
     const relayed = { address: this.#options.externalAddress?.[family] ?? relay.local.address, port };
     const row = this.#counters.acquire();
@@ -290,15 +310,20 @@ class NodeDgramPlane implements DgramPlane {
     };
     this.#table.add(allocation);
     leg.begin();
+    if (this.#offload !== undefined) {
+      allocation.inFlight += 1;
+      this.#offload.begin(allocation, deadline);
+    }
     return relayed;
   }
 
   #relaySocket(
     { family, holdNext, isHeld, port }: Command & { type: 'open' },
     now: number,
-  ): DatagramSocket | undefined {
-    if (isHeld === true) return this.#held.take(family, port, now);
-    const relay = this.#bindRelay(family, port);
+    offload: Offload | undefined,
+  ): UdpSocket | undefined {
+    if (isHeld === true) return this.#takeHeld(family, port, now);
+    const relay = this.#bindRelay(family, port, offload);
     if (relay === undefined || holdNext === undefined) return relay;
     const next = this.#bindRelay(family, port + 1);
     if (next === undefined) {
@@ -307,14 +332,21 @@ class NodeDgramPlane implements DgramPlane {
     }
     next.handlers = { ...ignoreAll, message: () => this.#drops.count('no_allocation') };
     this.#held.hold(next, holdNext);
+    this.#showService(port + 1);
     return relay;
   }
 
-  #bindRelay(family: Family, port: number): DatagramSocket | undefined {
+  #takeHeld(family: Family, port: number, now: number): UdpSocket | undefined {
+    const socket = this.#held.take(family, port, now);
+    this.#showService(port);
+    return socket;
+  }
+
+  #bindRelay(family: Family, port: number, offload?: Offload): UdpSocket | undefined {
     const address = this.#options.relayAddress[family];
     if (address === undefined || port === 0 || port > 65_535 || this.#quarantine.holds(family, port)) return undefined;
     const limits = { bufferBytes: this.#options.socketBufferBytes, maxPending: MAX_PENDING.relay };
-    const socket = bindSocket(this.#createSocket, { address, port }, limits);
+    const socket = offload?.bind({ address, port }) ?? bindSocket(this.#createSocket, { address, port }, limits);
     return socket instanceof Error ? undefined : socket;
   }
 
@@ -328,11 +360,12 @@ class NodeDgramPlane implements DgramPlane {
   #answer(to: FiveTuple, bytes: Uint8Array, id: AllocationId | undefined): void {
     const leg = this.#legOf(to);
     if (leg === undefined) return this.#drops.count('send_failed');
+    const allocation = id === undefined ? undefined : this.#table.get(id);
+    if (leg.answer !== undefined) return leg.answer(bytes, to.client, allocation?.row);
     const slot = this.#outbox.take(leg, 'answer');
     if (slot === undefined) return undefined;
     const copy = slot.room(bytes.length);
     copy.set(bytes);
-    const allocation = id === undefined ? undefined : this.#table.get(id);
     return this.#outbox.sendAnswer(slot, allocation, copy, to.client.address, to.client.port);
   }
 
@@ -343,9 +376,33 @@ class NodeDgramPlane implements DgramPlane {
     const isLast = allocation.sibling === undefined;
     this.#table.unlist(allocation);
     allocation.clear();
-    this.#quarantine.add(allocation.family, allocation.relay.local.port);
+    this.#rest(allocation.family, allocation.relay.local.port);
     allocation.relay.close();
     if (isLast) allocation.leg.end();
+    this.#offload?.end(allocation, isLast, () => {
+      allocation.inFlight -= 1;
+      this.#finish(allocation);
+    });
+  }
+
+  /** Nobody gets the port for a while. */
+  #rest(family: Family, port: number): void {
+    this.#quarantine.add(family, port);
+    this.#showService(port);
+  }
+
+  #isService(port: number): boolean {
+    const rests = this.#quarantine.holds(4, port) || this.#quarantine.holds(6, port);
+    return rests || this.#socketPorts.has(port) || this.#held.has(port);
+  }
+
+  #showService(port: number): void {
+    this.#offload?.service(port, this.#isService(port));
+  }
+
+  #relayAddress(family: Family): string | undefined {
+    const address = this.#options.relayAddress[family];
+    return address === undefined ? undefined : (canonicalAddress(address) ?? address);
   }
 
   #finish(allocation: Allocation): void {
@@ -365,7 +422,7 @@ class NodeDgramPlane implements DgramPlane {
   }
 }
 
-function closed(socket: DatagramSocket): Promise<void> {
+function closed(socket: UdpSocket): Promise<void> {
   return new Promise((resolve) => {
     socket.handlers = { ...ignoreAll, closed: resolve };
     socket.close();

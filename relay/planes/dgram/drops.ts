@@ -12,8 +12,9 @@ export class Drops {
     this.#values.add(indexOf[reason], 1);
   }
 
-  read(): Record<DropReason, bigint> {
-    const entries = dropReasons.map((reason) => [reason, this.#values.get(indexOf[reason])] as const);
+  /** With what was dropped elsewhere, by the index of the reason. */
+  read(elsewhere: (reason: number) => bigint = () => 0n): Record<DropReason, bigint> {
+    const entries = dropReasons.map((reason, index) => [reason, this.#values.get(index) + elsewhere(index)] as const);
     return Object.fromEntries(entries) as Record<DropReason, bigint>;
   }
 }

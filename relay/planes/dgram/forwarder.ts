@@ -10,6 +10,7 @@
  */
 import type { RemoteInfo } from 'node:dgram';
 import { familyOf } from '../../../kernel/address.ts';
+import type { Endpoint } from '../../../kernel/address.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import {
   CHANNEL_DATA_HEADER_LENGTH,
@@ -27,9 +28,9 @@ import type { CloseReason, DropReason, PlaneEvent } from '../plane.ts';
 import { DENIED } from './allocation.ts';
 import type { Allocation, Channel, ImpairedLeg, Peer } from './allocation.ts';
 import { CLIENT_RX, OWN_RELAY, PEER_RX, PEER_TX } from './counters.ts';
-import type { ClassIndex, CounterSlab } from './counters.ts';
+import type { ClassIndex, CounterRows } from './counters.ts';
 import { canonicalSource } from './datagram-socket.ts';
-import type { DatagramSocket } from './datagram-socket.ts';
+import type { UdpSocket } from './datagram-socket.ts';
 import type { Drops } from './drops.ts';
 import type { ForwardingTable } from './forwarding-table.ts';
 import type { Outbox, SendSlot } from './outbox.ts';
@@ -46,7 +47,7 @@ interface Passage {
 export interface ForwarderParts {
   readonly clock: Clock;
   readonly table: ForwardingTable;
-  readonly counters: CounterSlab;
+  readonly counters: CounterRows;
   readonly drops: Drops;
   readonly outbox: Outbox;
   readonly delayed: DelayQueue;
@@ -66,7 +67,7 @@ export class Forwarder {
   }
 
   /** A datagram from outside on a listener. */
-  fromListener(listener: DatagramSocket, bytes: Buffer, source: RemoteInfo): void {
+  fromListener(listener: UdpSocket, bytes: Buffer, source: RemoteInfo): void {
     const address = canonicalSource(source.address, listener.family);
     if (address === undefined) return this.#drop('malformed');
     return this.fromClient(listener, bytes, address, source.port);
@@ -96,6 +97,15 @@ export class Forwarder {
     const passage = this.#carry(bytes, 0, bytes.length, now);
     this.#toClient(allocation, peer, source.port, peerClass, passage);
     return undefined;
+  }
+
+  /**
+   * A payload for another allocation of this relay, out of an allocation whose packets are moved elsewhere: all of its own rules
+   * are met, and what came from its client is counted.
+   */
+  toNeighbour(allocation: Allocation, neighbour: Endpoint, payload: Buffer): void {
+    const passage = this.#carry(payload, 0, payload.length, this.#parts.clock.monotonic());
+    this.#toNeighbour(allocation, neighbour.address, neighbour.port, passage);
   }
 
   #dataFromClient(found: Allocation | undefined, bytes: Buffer): void {
@@ -166,16 +176,16 @@ export class Forwarder {
     const exceeded = allocation.allowance?.exceeded(bytes.length, now);
     if (exceeded !== undefined) return this.#drop(exceeded);
     counters.count(allocation.row, peerClass, CLIENT_RX, bytes.length);
-    if (peerClass === OWN_RELAY) return this.#toNeighbour(allocation, peer, port, passage);
+    if (peerClass === OWN_RELAY) return this.#toNeighbour(allocation, peer.address, port, passage);
     const slot = outbox.take(allocation.relay, 'data');
     if (slot === undefined) return undefined;
     return outbox.sendToPeer(slot, allocation, peerClass, bytes.subarray(start, start + length), peer, port);
   }
 
   /** One hop: straight to the client of the allocation whose relayed address the peer is. */
-  #toNeighbour(allocation: Allocation, peer: Peer, port: number, passage: Passage): void {
+  #toNeighbour(allocation: Allocation, address: string, port: number, passage: Passage): void {
     const { counters, table } = this.#parts;
-    const neighbour = table.relayed(peer.address, port);
+    const neighbour = table.relayed(address, port);
     if (neighbour === undefined) return this.#drop('peer_denied');
     if (neighbour.deadline.at <= passage.now) return this.#drop('expired');
     const { relayed } = allocation;

@@ -1,10 +1,10 @@
 /** Relay ports that are bound for somebody who has not come yet (EVEN-PORT's reservation, RFC 8656 §7.2). */
 import type { Family } from '../../../kernel/address.ts';
-import { type DatagramSocket, ignoreAll } from './datagram-socket.ts';
+import { ignoreAll, type UdpSocket } from './datagram-socket.ts';
 import { Deadline, type ExpiryWheel } from './expiry-wheel.ts';
 
 interface Held {
-  readonly socket: DatagramSocket;
+  readonly socket: UdpSocket;
   readonly deadline: Deadline;
 }
 
@@ -19,7 +19,7 @@ export class HeldPorts {
     this.#onLapsed = onLapsed;
   }
 
-  hold(socket: DatagramSocket, until: number): void {
+  hold(socket: UdpSocket, until: number): void {
     const { family, local } = socket;
     const deadline = new Deadline(() => {
       this.#ports[family].delete(local.port);
@@ -35,7 +35,7 @@ export class HeldPorts {
   }
 
   /** The socket, which is the caller's from now on; undefined when none is held there any more. */
-  take(family: Family, port: number, now: number): DatagramSocket | undefined {
+  take(family: Family, port: number, now: number): UdpSocket | undefined {
     const held = this.#ports[family].get(port);
     if (held === undefined || held.deadline.at <= now) return undefined;
     this.#wheel.cancel(held.deadline);

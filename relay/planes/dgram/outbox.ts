@@ -7,7 +7,7 @@ import type { Sender, Sent } from '../client-leg.ts';
 import type { CloseReason, PlaneEvent } from '../plane.ts';
 import type { Allocation, Peer } from './allocation.ts';
 import { CLIENT_TX, INTERNET, PEER_TX } from './counters.ts';
-import type { ClassIndex, CounterSlab } from './counters.ts';
+import type { ClassIndex, CounterRows } from './counters.ts';
 import type { Drops } from './drops.ts';
 
 /** Data to a client, data to a peer, or a STUN answer to a client. */
@@ -46,7 +46,7 @@ export class SendSlot {
 
 export interface OutboxParts {
   readonly clock: Clock;
-  readonly counters: CounterSlab;
+  readonly counters: CounterRows;
   readonly drops: Drops;
   readonly emit: (event: PlaneEvent) => void;
   readonly end: (allocation: Allocation, reason: CloseReason) => void;

@@ -1,0 +1,213 @@
+/** What goes to a worker and what comes back, as addon/commands.hpp lays it out: native byte order, 8-byte steps. */
+import { formatAddress, parseAddress } from '../../../kernel/address.ts';
+import type { Endpoint, Family } from '../../../kernel/address.ts';
+
+export const NOBODY = 0xffff_ffff;
+/** Before any moment. */
+export const NEVER = -1e300;
+
+const commandTypes = {
+  open: 1,
+  extend: 2,
+  end: 3,
+  finish: 4,
+  permit: 5,
+  revoke: 6,
+  bind: 7,
+  unbind: 8,
+  send: 9,
+  decline: 10,
+  undecline: 11,
+} as const;
+
+const noticeTypes = { 1: 'datagram', 2: 'hop', 3: 'finished', 4: 'quota', 5: 'failed' } as const;
+
+/** Bytes are copies. */
+export type Notice =
+  | { readonly type: 'datagram'; readonly listener: number; readonly from: Endpoint; readonly bytes: Buffer }
+  | {
+      readonly type: 'hop';
+      readonly slot: number;
+      readonly family: Family;
+      readonly port: number;
+      readonly payload: Buffer;
+    }
+  | { readonly type: 'finished' | 'quota' | 'failed'; readonly slot: number };
+
+/** Ports of an address up to and including `last`, from where the one before ended; -1 = denied, else a class index. */
+export interface PortSpan {
+  readonly last: number;
+  readonly verdict: number;
+}
+
+/** An address as 16 octets, IPv4 mapped. */
+export function wideOctets(address: string): Uint8Array {
+  const octets = parseAddress(address);
+  if (octets === undefined) throw new RangeError(`not an address: ${address}`);
+  if (octets.length === 16) return octets;
+  const wide = new Uint8Array(16);
+  wide[10] = 0xff;
+  wide[11] = 0xff;
+  wide.set(octets, 12);
+  return wide;
+}
+
+const LARGEST = 1 << 17;
+
+/** Writes commands into one buffer, over and over: what `bytes` returns is valid until the next one. */
+export class CommandWriter {
+  readonly #bytes = new Uint8Array(LARGEST);
+  readonly #view = new DataView(this.#bytes.buffer);
+  #at = 0;
+
+  open(parts: {
+    slot: number;
+    generation: number;
+    fd: number;
+    listener: number;
+    family: Family;
+    client: Endpoint;
+    relayed: Endpoint;
+    deadline: number;
+    allowance: number;
+  }): Uint8Array {
+    this.#begin('open');
+    this.#u32(parts.slot);
+    this.#u32(parts.generation);
+    this.#u32(parts.fd);
+    this.#u32(parts.listener);
+    this.#u32(parts.family);
+    this.#u32(0);
+    this.#endpoint(parts.client);
+    this.#endpoint(parts.relayed);
+    this.#f64(parts.deadline);
+    this.#u32(parts.allowance);
+    this.#u32(0);
+    return this.#end();
+  }
+
+  client(type: 'decline' | 'undecline', listener: number, client: Endpoint): Uint8Array {
+    this.#begin(type);
+    this.#u32(listener);
+    this.#u32(0);
+    this.#endpoint(client);
+    return this.#end();
+  }
+
+  slot(type: 'extend' | 'end' | 'finish', slot: number, deadline = 0): Uint8Array {
+    this.#begin(type);
+    this.#u32(slot);
+    this.#u32(0);
+    this.#f64(deadline);
+    return this.#end();
+  }
+
+  /** `deadline` NEVER judges a peer's ports anew and leaves its permission as it is. */
+  permit(slot: number, own: number, address: string, deadline: number, spans: readonly PortSpan[]): Uint8Array {
+    this.#peer('permit', slot, own, address, deadline, spans.length);
+    for (const { last, verdict } of spans) {
+      this.#u32(last);
+      this.#u32(verdict);
+    }
+    return this.#end();
+  }
+
+  revoke(slot: number, address: string): Uint8Array {
+    this.#peer('revoke', slot, 0, address, NEVER, 0);
+    return this.#end();
+  }
+
+  channel(type: 'bind' | 'unbind', slot: number, number: number, peer: Endpoint | undefined, deadline = 0): Uint8Array {
+    this.#begin(type);
+    this.#u32(slot);
+    this.#u16(number);
+    this.#u16(peer?.port ?? 0);
+    this.#octets(peer === undefined ? new Uint8Array(16) : wideOctets(peer.address));
+    this.#f64(deadline);
+    return this.#end();
+  }
+
+  send(slot: number, listener: number, to: Endpoint, bytes: Uint8Array): Uint8Array {
+    this.#begin('send');
+    this.#u32(slot);
+    this.#u32(listener);
+    this.#endpoint(to);
+    this.#u32(bytes.length);
+    this.#u32(0);
+    this.#octets(bytes);
+    return this.#end();
+  }
+
+  #peer(type: 'permit' | 'revoke', slot: number, own: number, address: string, deadline: number, spans: number): void {
+    this.#begin(type);
+    this.#u32(slot);
+    this.#u32(own);
+    this.#octets(wideOctets(address));
+    this.#f64(deadline);
+    this.#u32(spans);
+    this.#u32(0);
+  }
+
+  #begin(type: keyof typeof commandTypes): void {
+    this.#at = 4;
+    this.#u32(commandTypes[type]);
+  }
+
+  #end(): Uint8Array {
+    this.#view.setUint32(0, this.#at, true);
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  #endpoint({ address, port }: Endpoint): void {
+    this.#octets(wideOctets(address));
+    this.#u16(port);
+    this.#at += 6;
+  }
+
+  #octets(octets: Uint8Array): void {
+    this.#bytes.set(octets, this.#at);
+    this.#at += octets.length;
+  }
+
+  #u16(value: number): void {
+    this.#view.setUint16(this.#at, value, true);
+    this.#at += 2;
+  }
+
+  #u32(value: number): void {
+    this.#view.setUint32(this.#at, value, true);
+    this.#at += 4;
+  }
+
+  #f64(value: number): void {
+    this.#view.setFloat64(this.#at, value, true);
+    this.#at += 8;
+  }
+}
+
+/** Reads the records of one drain. */
+export function* readNotices(bytes: Buffer): Generator<Notice> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at < bytes.length; at += view.getUint32(at, true)) {
+    const type = noticeTypes[view.getUint32(at + 4, true) as keyof typeof noticeTypes];
+    const slot = view.getUint32(at + 8, true);
+    if (type === 'datagram') {
+      const length = view.getUint32(at + 12, true);
+      const from = { address: textOf(bytes.subarray(at + 16, at + 32)), port: view.getUint16(at + 32, true) };
+      yield { type, listener: slot, from, bytes: Buffer.from(bytes.subarray(at + 40, at + 40 + length)) };
+    } else if (type === 'hop') {
+      const family = view.getUint16(at + 12, true) === 4 ? 4 : 6;
+      const length = view.getUint32(at + 16, true);
+      const payload = Buffer.from(bytes.subarray(at + 24, at + 24 + length));
+      yield { type, slot, family, port: view.getUint16(at + 14, true), payload };
+    } else {
+      yield { type, slot };
+    }
+  }
+}
+
+/** Canonical text of 16 octets. */
+function textOf(octets: Uint8Array): string {
+  const isMapped = octets[10] === 0xff && octets[11] === 0xff && octets.subarray(0, 10).every((octet) => octet === 0);
+  return isMapped ? octets.subarray(12).join('.') : formatAddress(octets);
+}
