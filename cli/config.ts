@@ -1,6 +1,7 @@
 /** The whole configuration: every key, its default and its sentence. docs/config.md is tested against this schema. */
 import { z } from 'zod';
 import { canonicalAddress, familyOf, parseCidr } from '../kernel/address.ts';
+import { sourceSettings } from '../collector/sources/source-settings.ts';
 import { tables } from '../collector/store/tables.ts';
 import { byteSize } from '../kernel/bytes.ts';
 import { credentialLimits } from '../relay/contract.ts';
@@ -82,6 +83,14 @@ const appSettings = z.strictObject({
  * A key id or a token that two apps share would let one spend as the other: every id and token is there once. A plain
  * username does not say its key: one key at most takes them.
  */
+function refuseTwinSources(sources: readonly { readonly name: string }[], context: z.RefinementCtx): void {
+  for (const [at, { name }] of sources.entries()) {
+    const first = sources.findIndex((other) => other.name === name);
+    if (first === at) continue;
+    context.addIssue({ code: 'custom', path: [at, 'name'], message: `is the name of sources.${first} already` });
+  }
+}
+
 function refuseTwins(apps: readonly z.output<typeof appSettings>[], context: z.RefinementCtx): void {
   const seen = new Set<string>();
   let plain: string | undefined;
@@ -358,6 +367,11 @@ export const configSchema = z.strictObject({
         .describe('Rows kept on disk while ClickHouse is slow or away; beyond, reports are answered 503.'),
     })
     .prefault({}),
+  sources: z
+    .array(sourceSettings)
+    .superRefine(refuseTwinSources)
+    .prefault([])
+    .describe('SFUs and other relays whose egress is counted, beside what is posted to /v1/egress.'),
   retention: z.strictObject(retention).prefault({}),
   billing: z
     .strictObject({

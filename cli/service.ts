@@ -14,7 +14,12 @@ import { DurableWriter } from '../collector/intake/durable-writer.ts';
 import type { IntakeSpool } from '../collector/intake/intake-spool.ts';
 import { egressRoutes, usageRoutes } from '../collector/intake/metering-routes.ts';
 import { statsRoutes } from '../collector/intake/stats-routes.ts';
-import type { Store } from '../collector/store/store.ts';
+import { fetchText } from '../collector/sources/fetch-text.ts';
+import { janusRoutes } from '../collector/sources/janus-routes.ts';
+import { Poller } from '../collector/sources/poller.ts';
+import { gradeOf } from '../collector/sources/scraped.ts';
+import { SourceMetrics } from '../collector/sources/source-metrics.ts';
+import type { Store, StoreWriter } from '../collector/store/store.ts';
 import { consoleRoutes } from '../dashboards/console/routes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
@@ -31,6 +36,7 @@ import { issueIceServers } from '../relay/credentials/ice-servers.ts';
 import { credentialRoutes } from '../relay/credentials/routes.ts';
 import { cappedApps } from './config.ts';
 import type { Config } from './config.ts';
+import { sourcesOf } from './sources.ts';
 import { reportDays } from './store.ts';
 import { publicHost, serviceUrls } from './urls.ts';
 
@@ -88,6 +94,7 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   });
   await http.register(usageRoutes, { writer, clock });
   await http.register(egressRoutes, { writer, clock, authority });
+  await registerSources(http, parts, writer);
   // After the routes' own hooks, which may have something left to write.
   http.addHook('onClose', () => writer.stop());
   await http.register(callRoutes, { reader: store, clock });
@@ -109,6 +116,23 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   };
   await http.register(probes, { metrics, checks, metricsFor: ['operator'] });
   return http;
+}
+
+/** Egress that others count: what is pushed has a route, what is pulled is asked for while this service runs. */
+async function registerSources(http: FastifyInstance, parts: ServiceParts, writer: StoreWriter): Promise<void> {
+  const { authority, clock, config, log, metrics, store: reader } = parts;
+  const shown = new SourceMetrics(metrics, clock);
+  const sources = sourcesOf(config, authority);
+  const janus = sources.filter((source) => source.kind === 'janus');
+  const pulled = sources.filter((source) => source.kind !== 'janus');
+  for (const source of janus) shown.expect(source.name, source.kind, 'exact');
+  for (const source of pulled) shown.expect(source.name, source.kind, gradeOf(source));
+  await http.register(janusRoutes, { sources: janus, reader, writer, clock, metrics: shown });
+  const pollers = pulled.map((settings) => {
+    return new Poller({ settings, reader, writer, fetch: fetchText, sleep: systemSleep, clock, log, metrics: shown });
+  });
+  http.addHook('onReady', async () => pollers.forEach((poller) => poller.start()));
+  http.addHook('onClose', async () => void (await Promise.all(pollers.map((poller) => poller.stop()))));
 }
 
 /** A credential of the first app, for the page that tries the relay out. */

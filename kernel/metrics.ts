@@ -92,6 +92,22 @@ export const metricTable = {
     help: 'Client reports by format and result.',
     labels: ['format', 'result'],
   },
+  turnpike_source_info: {
+    kind: 'gauge',
+    help: 'Sources of egress counters besides our relays: 1 each, with what their counters are worth for a bill.',
+    labels: ['source', 'kind', 'grade'],
+  },
+  turnpike_source_up: {
+    kind: 'gauge',
+    help: 'Whether a source told its counters when it last should.',
+    labels: ['source'],
+  },
+  turnpike_source_heard_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When a source was last heard, Unix seconds.',
+    labels: ['source'],
+  },
+  turnpike_source_readings_total: { kind: 'counter', help: 'Readings stored of a source.', labels: ['source'] },
   turnpike_collector_spool_rows: {
     kind: 'gauge',
     help: 'Rows taken while the store was slow or away, waiting on the disk.',

@@ -1,6 +1,5 @@
 /** POST /v1/stats: client reports. An answer of 2xx means that every row of the batch is durable, less what it names. */
-import { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest, RequestPayload } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { Clock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/log.ts';
@@ -16,7 +15,7 @@ import { Allowance, DEFAULT_ALLOWANCE } from './allowance.ts';
 import type { AllowanceLimits } from './allowance.ts';
 import { Batcher } from './batcher.ts';
 import { windowAround } from './checks.ts';
-import { bytesOf, decoded, decoderOf } from './decompression.ts';
+import { decodedBody } from './decoded-body.ts';
 import { isObject } from './formats/format.ts';
 import type { Numbered, Origin } from './formats/format.ts';
 import { native } from './formats/native.ts';
@@ -69,7 +68,7 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
         void reply.header('retry-after', String(seconds));
         throw new TurnpikeError('TP_KERNEL_RATE_LIMITED');
       },
-      preParsing: async (request, _reply, payload) => decompress(request, payload),
+      preParsing: async (request, _reply, payload) => decodedBody(request, payload, BODY_LIMIT),
       onSend: exposeAnswer(authority),
       onResponse: async (request, reply) => {
         reports.inc({ format: formatOf(request.body), result: countedAs(reply.statusCode) });
@@ -115,16 +114,6 @@ function parseBodies(server: FastifyInstance): void {
       done(new TurnpikeError('TP_KERNEL_BAD_JSON'));
     }
   });
-}
-
-/** The body behind its Content-Encoding. Its parser holds it to the limit again. */
-function decompress(request: FastifyRequest, payload: RequestPayload): RequestPayload {
-  const decoder = decoderOf(request.headers['content-encoding']);
-  if (decoder === undefined) return payload;
-  let passed = 0;
-  const source = bytesOf(request.raw, BODY_LIMIT, (bytes) => (passed += bytes));
-  const plain: RequestPayload = Readable.from(decoded(source, decoder()), { objectMode: false });
-  return Object.defineProperty(plain, 'receivedEncodedLength', { get: () => passed });
 }
 
 function claimsOf({ principal }: FastifyRequest): ReportClaims {

@@ -128,6 +128,16 @@ const collector: RuleGroup = {
       },
     },
     {
+      alert: 'TurnpikeSourceDown',
+      expr: `time() - ${metric('turnpike_source_heard_timestamp_seconds')} > 600`,
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: 'Source {{ $labels.source }} was last heard {{ $value | humanizeDuration }} ago',
+        description:
+          'Its egress is missing from the statement for now. Counters are cumulative: what it sends meanwhile is counted when it is heard again, unless it restarts.',
+      },
+    },
+    {
       alert: 'TurnpikeIntakeWaits',
       expr: `${metric('turnpike_collector_spool_age_seconds')} > 300`,
       for: '2m',

@@ -1,0 +1,83 @@
+/** What a scrape of another server shows of its egress: from a page of metrics, or from one number in a JSON document. */
+import { createHash } from 'node:crypto';
+import type { Observation } from './counters.ts';
+import { samplesOf, wholeNumber } from './exposition.ts';
+import type { Grade, PulledSettings } from './source-settings.ts';
+
+/** One counter in an answer. */
+export type Seen = Pick<Observation, 'serverId' | 'objectId' | 'bytes' | 'run'>;
+
+interface MetricReader {
+  readonly metric: string;
+  readonly match: Readonly<Record<string, string>>;
+  /** Label that names the server; without it, and where it is missing, the source's own name does. */
+  readonly server?: string;
+  readonly grade: Grade;
+}
+
+/** Metrics of servers that we know, with what their counters are worth (docs/config.md). */
+const presets: Readonly<Record<'livekit' | 'jitsi-videobridge' | 'coturn' | 'eturnal', MetricReader>> = {
+  livekit: { metric: 'livekit_packet_bytes', match: { direction: 'outgoing' }, server: 'node_id', grade: 'exact' },
+  // Moves when an endpoint leaves.
+  'jitsi-videobridge': { metric: 'jitsi_jvb_bytes_sent_total', match: {}, grade: 'late' },
+  // Finished allocations only; what it sends to clients, not to peers.
+  coturn: { metric: 'turn_traffic_sentb', match: {}, grade: 'late' },
+  // "Received" from the peer's side is what was then sent to the client; a histogram that is observed at the end.
+  eturnal: { metric: 'eturnal_turn_relay_rcvd_bytes_sum', match: {}, grade: 'late' },
+};
+
+/** Prometheus clients' own statement of when a process began. */
+const STARTED = 'process_start_time_seconds';
+
+export function gradeOf(settings: PulledSettings): Grade {
+  return settings.kind === 'prometheus' || settings.kind === 'json' ? settings.grade : presets[settings.kind].grade;
+}
+
+/** Every counter in an answer. Throws Error, saying why, when there is none: a metric that is misspelt must not look like silence. */
+export function countersIn(settings: PulledSettings, text: string): readonly Seen[] {
+  if (settings.kind === 'json') return [numberIn(settings, text)];
+  const reader = settings.kind === 'prometheus' ? settings : presets[settings.kind];
+  return seriesIn(settings.name, reader, text);
+}
+
+function seriesIn(source: string, { match, metric, ...reader }: Omit<MetricReader, 'grade'>, text: string): Seen[] {
+  const samples = [...samplesOf(text, new Set([metric, STARTED]))];
+  const started = samples.find(({ name }) => name === STARTED)?.value;
+  const isMeant = (labels: Readonly<Record<string, string>>) =>
+    Object.entries(match).every(([label, value]) => labels[label] === value);
+  const found = samples.filter(({ labels, name }) => name === metric && isMeant(labels));
+  // A server that has carried nothing yet may name its metric and show no series.
+  if (found.length === 0 && !new RegExp(`^# (TYPE|HELP) ${metric}\\b`, 'm').test(text)) {
+    throw new Error(`there is no ${metric} in the answer`);
+  }
+  return found.flatMap(({ labels, value }) => {
+    const bytes = wholeNumber(value);
+    if (bytes === undefined) return [];
+    const server = reader.server === undefined ? undefined : labels[reader.server];
+    return [{ serverId: server ?? source, objectId: objectOf(labels), bytes, run: started }];
+  });
+}
+
+/** A series under its labels, in their order by name; under their hash where they are long. */
+function objectOf(labels: Readonly<Record<string, string>>): string {
+  const text = Object.entries(labels)
+    .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    .map(([label, value]) => `${label}=${value}`)
+    .join(',');
+  if (text === '') return 'all';
+  return Buffer.byteLength(text) <= 128 ? text : createHash('sha256').update(text).digest('hex');
+}
+
+function numberIn({ name, pointer }: PulledSettings & { kind: 'json' }, text: string): Seen {
+  let found: unknown = JSON.parse(text);
+  for (const step of pointer.slice(1).split('/')) {
+    const member = step.replaceAll('~1', '/').replaceAll('~0', '~');
+    found =
+      typeof found === 'object' && found !== null && Object.hasOwn(found, member)
+        ? Reflect.get(found, member)
+        : undefined;
+  }
+  const bytes = typeof found === 'number' || typeof found === 'string' ? wholeNumber(String(found)) : undefined;
+  if (bytes === undefined) throw new Error(`there is no counter at ${pointer}`);
+  return { serverId: name, objectId: 'all', bytes, run: undefined };
+}

@@ -1,0 +1,54 @@
+/** Where egress is counted besides our own relays: the `sources` of the configuration. */
+import { z } from 'zod';
+import { shortName } from '../../relay/contract.ts';
+
+/**
+ * How far a source's counter can be trusted for a bill. `exact`: every byte, as it is sent. `late`: every byte, but only when a
+ * session has ended, so that a call over the end of a month counts in the next.
+ */
+export const grades = ['exact', 'late'] as const;
+export type Grade = (typeof grades)[number];
+
+const base = {
+  name: z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'must be lower-case letters, digits, _ and -'),
+  /** Who is charged; absent: the only app there is. */
+  app: shortName.min(1).optional(),
+};
+const pulled = {
+  ...base,
+  url: z.url({ protocol: /^https?$/ }),
+  /** Value of an Authorization header. */
+  authorization: z.string().min(1).max(4_096).optional(),
+  intervalSeconds: z.int().min(1).max(3_600).default(15),
+};
+
+/** One file each says what these know: scraped.ts. */
+export const presets = ['livekit', 'jitsi-videobridge', 'coturn', 'eturnal'] as const;
+
+export const sourceSettings = z.discriminatedUnion('kind', [
+  z.strictObject({
+    ...pulled,
+    kind: z.literal('prometheus'),
+    metric: z.string().regex(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/),
+    /** Labels that a series must have. */
+    match: z.record(z.string(), z.string()).default({}),
+    grade: z.enum(grades).default('exact'),
+  }),
+  z.strictObject({
+    ...pulled,
+    kind: z.literal('json'),
+    /** JSON Pointer (RFC 6901) to the counter. */
+    pointer: z.string().regex(/^(\/[^/]*)+$/),
+    grade: z.enum(grades).default('exact'),
+  }),
+  ...presets.map((kind) => z.strictObject({ ...pulled, kind: z.literal(kind) })),
+  z.strictObject({
+    ...base,
+    kind: z.literal('janus'),
+    /** What your application puts into `opaque_id`. */
+    opaqueId: z.enum(['participant', 'customer']).default('participant'),
+  }),
+]);
+export type SourceSettings = z.output<typeof sourceSettings>;
+export type PulledSettings = Exclude<SourceSettings, { kind: 'janus' }>;
+export type JanusSettings = Extract<SourceSettings, { kind: 'janus' }>;
