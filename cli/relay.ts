@@ -15,11 +15,13 @@ import type { Lifecycle } from '../kernel/lifecycle.ts';
 import { Metrics } from '../kernel/metrics.ts';
 import type { Authority } from '../kernel/principals.ts';
 import { systemRandom } from '../kernel/random.ts';
+import { uuidV7 } from '../kernel/uuid.ts';
 import { createAuthenticator } from '../relay/credentials/authenticator.ts';
 import { createRelayNode, relayRoutes } from '../relay/node.ts';
 import type { RelayNode } from '../relay/node.ts';
 import { createDgramPlane } from '../relay/planes/dgram/dgram-plane.ts';
 import { loadAddon } from '../relay/planes/native/addon.ts';
+import { CounterFiles } from '../relay/planes/native/counter-files.ts';
 import { createNativePlane } from '../relay/planes/native/native-plane.ts';
 import type { Plane, PlaneOptions } from '../relay/planes/plane.ts';
 import { TlsIdentity } from '../relay/planes/stream/tls-identity.ts';
@@ -100,7 +102,9 @@ function nodeOf(parts: {
     minPeerPort: turn.minPeerPort,
     apps: new Map(parts.config.apps.flatMap(({ id, peers }) => (peers === undefined ? [] : [[id, appPeers(peers)]]))),
   });
-  const plane = planeOf(turn, parts.log, {
+  const bootId = uuidV7(systemClock, systemRandom);
+  const counted = new CounterFiles(join(data, 'relay', 'counters'), bootId);
+  const plane = planeOf(turn, counted, parts.log, {
     listen: listenersOf(turn),
     ...(parts.tls === undefined ? {} : { tls: parts.tls }),
     streams: { connections: turn.maxConnections, connectionsPerSource: turn.connectionsPerSource },
@@ -141,6 +145,8 @@ function nodeOf(parts: {
     },
     onStop: turn.onStop,
     directory: join(data, 'relay'),
+    bootId,
+    counted,
     ...(relay.serverId === undefined ? {} : { serverId: relay.serverId }),
     collector: parts.uplink,
     clock: systemClock,
@@ -151,13 +157,21 @@ function nodeOf(parts: {
 }
 
 /** The plane that was asked for, or the fastest that this machine has. */
-function planeOf({ plane, threads }: Config['turn'], log: Logger, options: PlaneOptions): Plane {
+function planeOf(
+  { plane, threads, maxAllocations }: Config['turn'],
+  counted: CounterFiles,
+  log: Logger,
+  options: PlaneOptions,
+): Plane {
   const deps = { clock: systemClock, random: systemRandom };
   const addon = plane === 'dgram' ? new Error('it was not asked for') : loadAddon();
   if (!(addon instanceof Error)) {
+    // Twice as many: those that have just ended are counted until they are closed.
+    const slots = 2 * maxAllocations;
     const count = threads ?? Math.min(availableParallelism(), MAX_THREADS);
     log.info({ plane: 'native', threads: count }, 'packets are moved by threads of the native plane');
-    return createNativePlane(options, { ...deps, addon, threads: count });
+    const counterFile = counted.path;
+    return createNativePlane(options, { ...deps, addon, threads: count, counterFile, maxAllocations: slots });
   }
   if (plane === 'native') {
     throw new TurnpikeError(

@@ -17,7 +17,7 @@ import { ControlFollower } from './control/control-follower.ts';
 import type { CapRules } from './control/control-follower.ts';
 import { revocable } from './control/revocable.ts';
 import { countingObserver, showConnections, showPlane } from './node-metrics.ts';
-import type { Command, Listener, Plane, PlaneEvent } from './planes/plane.ts';
+import type { AllocationId, Command, Counters, Listener, Plane, PlaneEvent } from './planes/plane.ts';
 import { keptNonceKey } from './nonce-key.ts';
 import { Journal } from './restart/journal.ts';
 import { Resumption } from './restart/resumption.ts';
@@ -44,6 +44,10 @@ export interface RelayNodeOptions {
   readonly directory: string;
   /** Name in usage records; made up once and kept when absent. */
   readonly serverId?: string;
+  /** A UUIDv7, new for each node made; made up when absent. */
+  readonly bootId?: string;
+  /** What planes that keep their counters on disk have left there. */
+  readonly counted?: LeftCounters;
   /** Where usage goes and revocations come from, and the relay token. */
   readonly collector: { readonly url: string; readonly token: string };
   /** Usage records kept on disk before older readings give way to newer ones. */
@@ -52,6 +56,13 @@ export interface RelayNodeOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: Metrics;
+}
+
+export interface LeftCounters {
+  /** What a boot that is gone had counted of its allocations. */
+  read(bootId: string): ReadonlyMap<AllocationId, Counters>;
+  /** Its last readings are made. */
+  forget(): void;
 }
 
 /** Milliseconds between two looks at deadlines, records and checkpoints. */
@@ -120,7 +131,7 @@ class Node implements RelayNode {
     this.#options = options;
     this.#plane = plane;
     this.serverId = options.serverId ?? keptServerId(options.directory, random);
-    this.bootId = uuidV7(clock, random);
+    this.bootId = options.bootId ?? uuidV7(clock, random);
     this.#control = openIn(join(options.directory, 'control'), (directory) => {
       return new ControlFollower({
         directory,
@@ -148,8 +159,14 @@ class Node implements RelayNode {
     this.#maxSpooled = options.maxSpooledRecords ?? DEFAULT_MAX_RECORDS;
     this.#spool = openIn(
       join(options.directory, 'usage'),
-      (directory) => new Spool({ directory, maxRecords: this.#maxSpooled }),
+      (directory) =>
+        new Spool({
+          directory,
+          maxRecords: this.#maxSpooled,
+          counted: (bootId) => options.counted?.read(bootId) ?? new Map(),
+        }),
     );
+    options.counted?.forget();
     const { url, token } = options.collector;
     this.#uplink = new Uplink({
       spool: this.#spool,

@@ -71,6 +71,14 @@ export function sameTotals(left: Totals, right: Totals): boolean {
   );
 }
 
+/** Whether nothing in `left` is less than in `right`. */
+export function isAtLeast(left: Totals, right: Totals): boolean {
+  return (
+    left.client_control_tx_bytes >= right.client_control_tx_bytes &&
+    peerClasses.every((name) => classFields.every((field) => left.classes[name][field] >= right.classes[name][field]))
+  );
+}
+
 /** The usage record of one reading. `windowEnd` is Unix milliseconds. */
 export function recordOf(
   by: MeterIdentity,

@@ -11,10 +11,12 @@ import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
+import { usageRecord } from '../contract.ts';
 import type { UsageRecord } from '../contract.ts';
+import type { Counters } from '../planes/plane.ts';
 import { isAtBoundary } from './meter.ts';
 import type { Entries } from './meter.ts';
-import { recordText } from './reading.ts';
+import { isAtLeast, recordText, totalsOf } from './reading.ts';
 
 /**
  * `[allocation_id, seq, kept]`. Allocation ids are UUIDv7, so the oldest allocation comes first and each allocation's
@@ -35,6 +37,8 @@ export interface SpoolOptions {
    * A record takes about 1 kB.
    */
   readonly maxRecords?: number;
+  /** What a boot that is gone had counted, where a plane has kept it: newer than any checkpoint. */
+  readonly counted?: (bootId: string) => ReadonlyMap<string, Counters>;
 }
 
 export const DEFAULT_MAX_RECORDS = 1_000_000;
@@ -89,7 +93,7 @@ export class Spool {
       this.#epochs.putSync('writer', '', epoch);
       return epoch;
     });
-    this.recovery = this.#root.transactionSync(() => ({ finals: this.#finish(), readmitted: this.#readmit() }));
+    this.recovery = this.#root.transactionSync(() => ({ finals: this.#finish(options), readmitted: this.#readmit() }));
   }
 
   /** Keeps a moment's entries, all or none. Rejects when they could not be written, or when another process took over. */
@@ -165,13 +169,18 @@ export class Spool {
     if (!mine) throw new Error('another process has taken over the usage spool');
   }
 
-  #finish(): number {
+  #finish({ counted = () => new Map() }: SpoolOptions): number {
     const left = Array.from(this.#checkpoints.getRange());
+    const boots = new Map<string, ReadonlyMap<string, Counters>>();
     for (const { key, value } of left) {
-      const record = JSON.parse(value) as Checkpoint;
-      this.#pending.putSync([key, record.seq, 1], value);
+      const { boot_id: boot, seq } = JSON.parse(value) as Checkpoint;
+      const counters = boots.get(boot) ?? counted(boot);
+      boots.set(boot, counters);
+      const text = newest(value, counters.get(key));
+      this.#pending.putSync([key, seq, 1], text);
       if (this.#states.doesExist(key)) {
-        this.#spent.putSync(key, `${BigInt(this.#spent.get(key) ?? 0) + sentToClient(record)}`);
+        const sent = sentToClient(JSON.parse(text) as Checkpoint);
+        this.#spent.putSync(key, `${BigInt(this.#spent.get(key) ?? 0) + sent}`);
       }
       this.#checkpoints.removeSync(key);
     }
@@ -213,8 +222,20 @@ export class Spool {
 
 /** What is read of a checkpoint, which an earlier version may have written. */
 interface Checkpoint {
+  readonly boot_id: string;
   readonly seq: number;
   readonly classes: Readonly<Record<string, { readonly client_tx_bytes: string }>>;
+}
+
+/**
+ * A checkpoint with what its allocation had counted in the end. Counters that are behind it in anything are not those of that
+ * end: their file was not on the disk when the machine went down.
+ */
+function newest(checkpoint: string, counters: Counters | undefined): string {
+  if (counters === undefined) return checkpoint;
+  const { data: record } = usageRecord.safeParse(JSON.parse(checkpoint));
+  const totals = totalsOf(counters);
+  return record !== undefined && isAtLeast(totals, record) ? recordText({ ...record, ...totals }) : checkpoint;
 }
 
 /** What counts against a credential's quota of bytes. */

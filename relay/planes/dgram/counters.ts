@@ -1,6 +1,6 @@
 /** Byte and packet counters of all allocations, one row each, in one block of memory. */
 import { peerClasses } from '../plane.ts';
-import type { ClassCounters, Counters, PeerClass } from '../plane.ts';
+import type { AllocationId, ClassCounters, Counters, PeerClass } from '../plane.ts';
 import { U64Array } from './u64-array.ts';
 
 /** A peer class by its place in `peerClasses`. */
@@ -28,7 +28,8 @@ export type Row = number;
 
 /** Where the counters of allocations are kept. A row that is given back leaves what it had counted in the totals. */
 export interface CounterRows {
-  acquire(): Row;
+  /** A row of zeros for an allocation; undefined when there is no more. */
+  acquire(id: AllocationId): Row | undefined;
   release(row: Row): void;
   count(row: Row, peerClass: ClassIndex, leg: Leg, bytes: number): void;
   countControl(row: Row, bytes: number): void;

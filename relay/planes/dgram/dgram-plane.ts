@@ -275,10 +275,14 @@ class NodeDgramPlane implements DgramPlane {
     const offload = this.#offload?.takes(command) === true ? this.#offload : undefined;
     // One client's packets are moved by one: here or there.
     if (sibling !== undefined && (sibling.mirror === undefined) !== (offload === undefined)) return undefined;
+    const row = this.#counters.acquire(id);
+    if (row === undefined) return undefined;
     const relay = this.#relaySocket(command, now, offload);
-    if (relay === undefined) return undefined;
+    if (relay === undefined) {
+      this.#counters.release(row);
+      return undefined;
+    }
     const relayed = { address: this.#options.externalAddress?.[family] ?? relay.local.address, port };
-    const row = this.#counters.acquire();
     const allowance = this.#allowances.take(credential, limits, now);
     const allocation = new Allocation(
       {

@@ -1,18 +1,16 @@
 /** The counters of all allocations in the engine's memory, where its threads count and this one does. */
 import { dropReasons } from '../plane.ts';
-import type { Counters } from '../plane.ts';
+import type { AllocationId, Counters } from '../plane.ts';
 import { countersFrom, ROW as VALUES } from '../dgram/counters.ts';
 import type { ClassIndex, CounterRows, Leg, Row } from '../dgram/counters.ts';
+import { ROW_WORDS, rowAt, writeId } from './counter-rows.ts';
 
-/** Words of a row, and rows of drops in front of the first (addon/counters.hpp, addon/engine.hpp). */
-const WORDS = 32;
-const DROP_ROWS = 256;
 const CONTROL = VALUES - 1;
 
 /** What of the engine is counted with. */
 export interface CountedMemory {
   readonly words: BigUint64Array;
-  /** Rows there are; row 0 holds what allocations of the past had counted. */
+  /** Rows there are, row 0 included, which nobody has. */
   readonly rows: number;
   readonly threads: number;
   /** One packet, in a row that the engine's threads may count in at the same moment. */
@@ -21,28 +19,32 @@ export interface CountedMemory {
 
 export class MappedCounters implements CounterRows {
   readonly #memory: CountedMemory;
+  /** In the order in which they were given back: each stands as it was for as long as possible. */
   readonly #free: Row[] = [];
   readonly #used = new Set<Row>();
+  readonly #past = new BigUint64Array(VALUES);
   #unused: Row = 1;
 
   constructor(memory: CountedMemory) {
     this.#memory = memory;
   }
 
-  acquire(): Row {
-    const row = this.#free.pop() ?? this.#unused;
-    // Each allocation has a port of a family, and there are as many rows as ports.
-    if (row >= this.#memory.rows) throw new RangeError('more allocations than ports');
+  acquire(id: AllocationId): Row | undefined {
+    const row = this.#free.shift() ?? this.#unused;
+    if (row >= this.#memory.rows) return undefined;
     if (row === this.#unused) this.#unused += 1;
     this.#used.add(row);
+    const { words } = this.#memory;
+    // In this order: whoever had the row before must not be found with zeros.
+    writeId(words, rowAt(row), id);
+    words.fill(0n, rowAt(row), rowAt(row) + VALUES);
     return row;
   }
 
+  /** What was counted stays in memory until the row is needed: its last reading may not be on disk yet. */
   release(row: Row): void {
-    const { words } = this.#memory;
     for (let offset = 0; offset < VALUES; offset += 1) {
-      words[at(0, offset)] = this.#value(0, offset) + this.#value(row, offset);
-      words[at(row, offset)] = 0n;
+      this.#past[offset] = (this.#past[offset] ?? 0n) + this.#value(row, offset);
     }
     this.#used.delete(row);
     this.#free.push(row);
@@ -53,8 +55,7 @@ export class MappedCounters implements CounterRows {
   }
 
   countControl(row: Row, bytes: number): void {
-    const { words } = this.#memory;
-    words[at(row, CONTROL)] = this.#value(row, CONTROL) + BigInt(bytes);
+    this.#memory.words[rowAt(row) + CONTROL] = this.#value(row, CONTROL) + BigInt(bytes);
   }
 
   read(row: Row): Counters {
@@ -62,8 +63,11 @@ export class MappedCounters implements CounterRows {
   }
 
   totals(): Counters {
-    const rows = [0, ...this.#used];
-    return countersFrom((offset) => rows.reduce((sum, row) => sum + this.#value(row, offset), 0n));
+    return countersFrom((offset) => {
+      let sum = this.#past[offset] ?? 0n;
+      for (const row of this.#used) sum += this.#value(row, offset);
+      return sum;
+    });
   }
 
   /** What the threads dropped, by the index of the reason. */
@@ -71,16 +75,12 @@ export class MappedCounters implements CounterRows {
     const { threads, words } = this.#memory;
     let sum = 0n;
     for (let thread = 0; thread < threads && reason < dropReasons.length; thread += 1) {
-      sum += words[thread * WORDS + reason] ?? 0n;
+      sum += words[thread * ROW_WORDS + reason] ?? 0n;
     }
     return sum;
   }
 
   #value(row: Row, offset: number): bigint {
-    return this.#memory.words[at(row, offset)] ?? 0n;
+    return this.#memory.words[rowAt(row) + offset] ?? 0n;
   }
-}
-
-function at(row: Row, offset: number): number {
-  return (DROP_ROWS + row) * WORDS + offset;
 }

@@ -14,7 +14,7 @@ import type { UdpSocket } from '../dgram/datagram-socket.ts';
 import type { Offload, OffloadEvents } from '../dgram/offload.ts';
 import { ownAddresses } from '../dgram/own-addresses.ts';
 import type { Command, PlaneOptions } from '../plane.ts';
-import type { Addon, Engine } from './addon.ts';
+import type { Addon, Engine, EngineOptions } from './addon.ts';
 import { EngineBudgets, indexOf } from './engine-budgets.ts';
 import { EngineListener, EngineRelay, systemError } from './engine-sockets.ts';
 import { MappedCounters } from './mapped-counters.ts';
@@ -31,10 +31,12 @@ export interface NativeOffloadDeps {
   readonly sharedClock?: Float64Array;
   /** Where the counters outlive the process. */
   readonly counterFile?: string;
+  /** Allocations that may be alive at once, or have just ended. */
+  readonly maxAllocations?: number;
 }
 
-/** Ports of both families and one: no allocation is without a port. */
-const SLOTS = 2 * 65_536;
+/** Ports of both families: no allocation is without one. */
+const MOST_ALLOCATIONS = 2 * 65_535;
 /** In place of a thread's number: JavaScript. */
 const SCRIPT = 0xff;
 /** Octets of notices that are read in one go, before others have their turn. */
@@ -70,30 +72,30 @@ export class NativeOffload implements Offload {
   #generation = 0;
   #isOpen = true;
 
-  constructor(options: PlaneOptions, { addon, clock, random, threads, sharedClock, counterFile }: NativeOffloadDeps) {
+  constructor(options: PlaneOptions, deps: NativeOffloadDeps) {
+    const { addon, clock, random, threads, sharedClock, counterFile, maxAllocations = MOST_ALLOCATIONS } = deps;
+    // Row 0 is nobody's.
+    const slots = 1 + Math.min(maxAllocations, MOST_ALLOCATIONS);
     this.#addon = addon;
     this.#threads = threads;
     this.#bufferBytes = options.socketBufferBytes;
     this.#neighbourhood = new Neighbourhood(options, ownAddresses(options));
-    const engine = addon.create(
-      {
-        threads,
-        slots: SLOTS,
-        hairpin: hairpins[options.policy.hairpin],
-        bufferBytes: options.socketBufferBytes,
-        counterFile: counterFile ?? '',
-        clock: sharedClock,
-        now: clock.monotonic(),
-        seed: random.bytes(6).readUIntBE(0, 6) + 1,
-      },
-      () => this.#hear(),
-    );
+    const engine = this.#create({
+      threads,
+      slots,
+      hairpin: hairpins[options.policy.hairpin],
+      bufferBytes: options.socketBufferBytes,
+      counterFile: counterFile ?? '',
+      clock: sharedClock,
+      now: clock.monotonic(),
+      seed: random.bytes(6).readUIntBE(0, 6) + 1,
+    });
     this.#engine = engine;
     const budgets = new EngineBudgets(addon, engine);
     this.makeBudget = (limits) => budgets.make(limits);
     this.counters = new MappedCounters({
       words: addon.words(engine),
-      rows: SLOTS,
+      rows: slots,
       threads,
       count: (row, peerClass, leg, bytes) => addon.count(engine, row, peerClass, leg, bytes),
     });
@@ -190,6 +192,16 @@ export class NativeOffload implements Offload {
   stop(): void {
     if (this.#isOpen) this.#addon.stop(this.#engine);
     this.#isOpen = false;
+  }
+
+  #create(options: EngineOptions): Engine {
+    try {
+      return this.#addon.create(options, () => this.#hear());
+    } catch (error) {
+      const place = options.counterFile === '' ? '' : ` with its counters in ${options.counterFile}`;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new TurnpikeError('TP_RELAY_START', `The native plane cannot start${place}: ${reason}`, { cause: error });
+    }
   }
 
   #mirror({ row, app }: Allocation, worker: number): Mirror {

@@ -39,6 +39,31 @@ async function contents(spool: Spool): Promise<UsageRecord[]> {
 const briefly = (records: UsageRecord[]) =>
   records.map((record) => `${record.participant_id}#${record.seq}${record.final ? '!' : ''}=${scaleOf(record)}`);
 
+describe('counters that a plane has kept on disk', () => {
+  const recovered = async (kept: ReturnType<typeof counters>, bootId = identity.bootId) => {
+    const directory = freshDirectory();
+    const spool = new Spool({ directory });
+    await spool.write(entries({ checkpoints: [reading(1, 0, NOON, true, 5n), reading(2, 0, NOON, true, 3n)] }));
+    const counted = (boot: string) => new Map(boot === bootId ? [[allocationId(1), kept]] : []);
+    const next = new Spool({ directory: copyOf(directory), counted });
+    const found = briefly(await contents(next));
+    await Promise.all([spool.close(), next.close()]);
+    return found;
+  };
+
+  it('are the last reading of the boot that died, in the place of its checkpoint', async () => {
+    expect(await recovered(counters(8n))).toEqual(['p1#0!=8', 'p2#0!=3']);
+  });
+
+  it('are not, where they are behind the checkpoint in anything', async () => {
+    expect(await recovered({ ...counters(8n), clientControlTxBytes: 499n })).toEqual(['p1#0!=5', 'p2#0!=3']);
+  });
+
+  it('are not, where another boot has counted them', async () => {
+    expect(await recovered(counters(8n), '019a0000-0000-7000-8000-000000000b02')).toEqual(['p1#0!=5', 'p2#0!=3']);
+  });
+});
+
 describe('allocations that a process leaves to the next', () => {
   const id = allocationId(1);
   const state = (text: string) => ({ allocation: id, text });

@@ -40,7 +40,6 @@ Engine::~Engine() {
   stop();
   workers_.clear();
   if (words_ != nullptr) munmap(words_, wordCount() * sizeof(uint64_t));
-  if (allowances_ != nullptr) munmap(allowances_, options_.slots * sizeof(Allowance));
 }
 
 int Engine::start() {
@@ -54,8 +53,9 @@ int Engine::start() {
 void Engine::makeWorkers() {
   for (size_t index = 0; index < static_cast<size_t>(threads()) * threads(); index += 1) {
     const bool needed = index / threads() != index % threads();
-    hopMemory_.emplace_back(needed ? kHopOctets : 8);
-    hops_.push_back(std::make_unique<Ring>(hopMemory_.back().data(), hopMemory_.back().size()));
+    const size_t octets = needed ? kHopOctets : 8;
+    hopMemory_.push_back(std::make_unique<Memory>(octets));
+    hops_.push_back(std::make_unique<Ring>(hopMemory_.back()->octets(), octets));
   }
   uint64_t* rows = words_ + kDropRows * kRowWords;
   for (uint8_t index = 0; index < threads(); index += 1) {
@@ -81,8 +81,8 @@ int Engine::map() {
   if (!options_.counterFile.empty()) {
     fd = open(options_.counterFile.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) return errno;
-    if (ftruncate(fd, static_cast<off_t>(octets)) != 0) {
-      const int error = errno;
+    // Room on the disk is taken now: a page that cannot be had later would end the process.
+    if (const int error = posix_fallocate(fd, 0, static_cast<off_t>(octets)); error != 0) {
       close(fd);
       return error;
     }
@@ -93,12 +93,12 @@ int Engine::map() {
   if (fd >= 0) close(fd);
   if (memory == MAP_FAILED) return error;
   words_ = static_cast<uint64_t*>(memory);
-  // Pages of allowances that nobody has are never there.
-  memory = mmap(nullptr, options_.slots * sizeof(Allowance), PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) return errno;
-  allowances_ = static_cast<Allowance*>(memory);
-  makeWorkers();
+  try {
+    allowances_ = std::make_unique<Memory>(options_.slots * sizeof(Allowance));
+    makeWorkers();
+  } catch (const std::bad_alloc&) {
+    return ENOMEM;
+  }
   return 0;
 }
 

@@ -62,7 +62,7 @@ class Engine {
   uint32_t slots() const { return options_.slots; }
   const Clock& clock() const { return options_.clock; }
   Shared& shared() { return shared_; }
-  Allowance& allowance(uint32_t index) { return allowances_[index]; }
+  Allowance& allowance(uint32_t index) { return reinterpret_cast<Allowance*>(allowances_->octets())[index]; }
   Counters counters() { return Counters(words_ + kDropRows * kRowWords, nullptr); }
   Worker& worker(uint8_t index) { return *workers_[index]; }
   Ring& hops(uint8_t from, uint8_t to) { return *hops_[from * threads() + to]; }
@@ -79,9 +79,9 @@ class Engine {
   EngineOptions options_;
   Shared shared_;
   uint64_t* words_ = nullptr;
-  Allowance* allowances_ = nullptr;
+  std::unique_ptr<Memory> allowances_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<std::vector<uint8_t>> hopMemory_;
+  std::vector<std::unique_ptr<Memory>> hopMemory_;
   std::vector<std::unique_ptr<Ring>> hops_;
   std::atomic<bool> called_{false};
   bool running_ = false;

@@ -3,12 +3,33 @@
 // beginning of the memory.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 namespace turnpike {
+
+// Zeros whose pages are there once they are written to.
+class Memory {
+ public:
+  explicit Memory(size_t size)
+      : size_(size),
+        octets_(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
+    if (octets_ == MAP_FAILED) throw std::bad_alloc();
+  }
+  ~Memory() { munmap(octets_, size_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  uint8_t* octets() const { return static_cast<uint8_t*>(octets_); }
+
+ private:
+  const size_t size_;
+  void* const octets_;
+};
 
 class Ring {
  public:

@@ -50,8 +50,8 @@ Worker::Worker(Engine& engine, uint8_t index, Counters counters)
       poked_(engine.threads()),
       commandMemory_(kCommandOctets),
       noticeMemory_(kNoticeOctets),
-      commands_(commandMemory_.data(), kCommandOctets),
-      notices_(noticeMemory_.data(), kNoticeOctets) {}
+      commands_(commandMemory_.octets(), kCommandOctets),
+      notices_(noticeMemory_.octets(), kNoticeOctets) {}
 
 Worker::~Worker() { closeSockets(); }
 

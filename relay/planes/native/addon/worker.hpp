@@ -113,8 +113,8 @@ class Worker {
   std::vector<SlotNotice> unsent_;
   std::vector<bool> poked_;
 
-  std::vector<uint8_t> commandMemory_;
-  std::vector<uint8_t> noticeMemory_;
+  Memory commandMemory_;
+  Memory noticeMemory_;
   Ring commands_;
   Ring notices_;
   std::array<uint8_t, 12 * 512> ids_{};
