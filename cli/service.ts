@@ -17,6 +17,7 @@ import { statsRoutes } from '../collector/intake/stats-routes.ts';
 import { fetchText } from '../collector/sources/fetch-text.ts';
 import { janusRoutes } from '../collector/sources/janus-routes.ts';
 import { Poller } from '../collector/sources/poller.ts';
+import { RedisListener } from '../collector/sources/redis-listener.ts';
 import { gradeOf } from '../collector/sources/scraped.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
 import type { Store, StoreWriter } from '../collector/store/store.ts';
@@ -124,15 +125,19 @@ async function registerSources(http: FastifyInstance, parts: ServiceParts, write
   const shown = new SourceMetrics(metrics, clock);
   const sources = sourcesOf(config, authority);
   const janus = sources.filter((source) => source.kind === 'janus');
-  const pulled = sources.filter((source) => source.kind !== 'janus');
+  const heard = sources.filter((source) => source.kind === 'coturn-redis');
+  const pulled = sources.filter((source) => source.kind !== 'janus' && source.kind !== 'coturn-redis');
   for (const source of janus) shown.expect(source.name, source.kind, 'exact');
+  for (const source of heard) shown.expect(source.name, source.kind, 'lossy');
   for (const source of pulled) shown.expect(source.name, source.kind, gradeOf(source));
   await http.register(janusRoutes, { sources: janus, reader, writer, clock, metrics: shown });
-  const pollers = pulled.map((settings) => {
-    return new Poller({ settings, reader, writer, fetch: fetchText, sleep: systemSleep, clock, log, metrics: shown });
-  });
-  http.addHook('onReady', async () => pollers.forEach((poller) => poller.start()));
-  http.addHook('onClose', async () => void (await Promise.all(pollers.map((poller) => poller.stop()))));
+  const common = { reader, writer, sleep: systemSleep, clock, log, metrics: shown };
+  const running = [
+    ...pulled.map((settings) => new Poller({ ...common, settings, fetch: fetchText })),
+    ...heard.map((settings) => new RedisListener({ ...common, settings })),
+  ];
+  http.addHook('onReady', async () => running.forEach((source) => source.start()));
+  http.addHook('onClose', async () => void (await Promise.all(running.map((source) => source.stop()))));
 }
 
 /** A credential of the first app, for the page that tries the relay out. */

@@ -93,6 +93,11 @@ export class Counters {
     };
   }
 
+  /** How far an object had counted in its present run, and when. */
+  latest(serverId: string, objectId: string): { readonly bytes: bigint; readonly at: number } | undefined {
+    return this.#known.get(keyOf(serverId, objectId));
+  }
+
   get size(): number {
     return this.#known.size;
   }

@@ -4,9 +4,9 @@ import { shortName } from '../../relay/contract.ts';
 
 /**
  * How far a source's counter can be trusted for a bill. `exact`: every byte, as it is sent. `late`: every byte, but only when a
- * session has ended, so that a call over the end of a month counts in the next.
+ * session has ended, so that a call over the end of a month counts in the next. `lossy`: as it is sent, but some may be missing.
  */
-export const grades = ['exact', 'late'] as const;
+export const grades = ['exact', 'late', 'lossy'] as const;
 export type Grade = (typeof grades)[number];
 
 const base = {
@@ -44,11 +44,17 @@ export const sourceSettings = z.discriminatedUnion('kind', [
   ...presets.map((kind) => z.strictObject({ ...pulled, kind: z.literal(kind) })),
   z.strictObject({
     ...base,
+    kind: z.literal('coturn-redis'),
+    /** The Redis of coturn's `--redis-statsdb`, one coturn to a Redis. */
+    url: z.url({ protocol: /^rediss?$/ }),
+  }),
+  z.strictObject({
+    ...base,
     kind: z.literal('janus'),
     /** What your application puts into `opaque_id`. */
     opaqueId: z.enum(['participant', 'customer']).default('participant'),
   }),
 ]);
 export type SourceSettings = z.output<typeof sourceSettings>;
-export type PulledSettings = Exclude<SourceSettings, { kind: 'janus' }>;
+export type PulledSettings = Exclude<SourceSettings, { kind: 'janus' | 'coturn-redis' }>;
 export type JanusSettings = Extract<SourceSettings, { kind: 'janus' }>;

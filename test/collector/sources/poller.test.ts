@@ -25,7 +25,7 @@ describe.skipIf(!hasEmbeddedStore)('a source that is asked', () => {
     const clock = new ManualClock(START);
     const metrics = new Metrics();
     const settings = sourceSettings.parse({ name, kind, url: 'http://sfu.test/metrics', authorization: 'Bearer x' });
-    if (settings.kind === 'janus') throw new Error('not a pulled one');
+    if (settings.kind === 'janus' || settings.kind === 'coturn-redis') throw new Error('not a pulled one');
     const asked: (string | undefined)[] = [];
     const left = [...pages];
     const make = () =>

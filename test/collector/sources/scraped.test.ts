@@ -9,7 +9,7 @@ const vector = (name: string) => readFileSync(new URL(`../../vectors/${name}`, i
 
 function settings(fields: Record<string, unknown>): PulledSettings {
   const parsed = sourceSettings.parse({ name: 'sfu', url: 'http://127.0.0.1:9/metrics', ...fields });
-  if (parsed.kind === 'janus') throw new Error('not a pulled one');
+  if (parsed.kind === 'janus' || parsed.kind === 'coturn-redis') throw new Error('not a pulled one');
   return parsed;
 }
 

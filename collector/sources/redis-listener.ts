@@ -1,0 +1,115 @@
+/**
+ * Listens to a coturn's Redis for as long as it runs. Messages are gathered for a second and stored together; as sums go on, a
+ * later reading of an allocation takes the place of one that could not be stored yet.
+ */
+import { createClient } from '@redis/client';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Logger } from '../../kernel/log.ts';
+import type { Sleep } from '../../kernel/sleep.ts';
+import type { EgressReading } from '../contract.ts';
+import { egressRow } from '../intake/metering.ts';
+import type { StoreReader, StoreWriter } from '../store/store.ts';
+import { channels, CoturnMessages } from './coturn-redis.ts';
+import { Counters } from './counters.ts';
+import type { SourceMetrics } from './source-metrics.ts';
+
+export interface RedisListenerOptions {
+  readonly settings: { readonly name: string; readonly app: string; readonly url: string };
+  readonly reader: StoreReader;
+  readonly writer: StoreWriter;
+  readonly sleep: Sleep;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: SourceMetrics;
+}
+
+const GATHER = 1_000;
+const RECONNECT = 5_000;
+
+export class RedisListener {
+  readonly #options: RedisListenerOptions;
+  readonly #stopping = new AbortController();
+  /** Not stored yet; the newest of each allocation. */
+  readonly #waiting = new Map<string, EgressReading>();
+  #running: Promise<void> | undefined;
+
+  constructor(options: RedisListenerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Stores what was heard, if that is possible now. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { log, metrics, settings, sleep } = this.#options;
+    const { signal } = this.#stopping;
+    let wasUp: boolean | undefined;
+    while (!signal.aborted) {
+      try {
+        await this.#listen(() => {
+          if (wasUp === false) log.info({ source: settings.name }, 'the source answers again');
+          wasUp = true;
+        });
+      } catch (error) {
+        metrics.failed(settings.name);
+        if (wasUp !== false && !signal.aborted)
+          log.warn({ err: error, source: settings.name }, 'the source cannot be heard');
+        wasUp = false;
+      }
+      await sleep(RECONNECT, signal);
+    }
+    await this.#store().catch((error: unknown) =>
+      log.error({ err: error, source: settings.name }, 'readings are lost'),
+    );
+  }
+
+  /** Resolves when this is stopped; rejects when the connection is lost. */
+  async #listen(onUp: () => void): Promise<void> {
+    const { clock, metrics, reader, settings, sleep } = this.#options;
+    const { signal } = this.#stopping;
+    const counters = new Counters();
+    await counters.restore(reader, settings.name, clock.now());
+    const messages = new CoturnMessages(settings, counters);
+    const client = createClient({ url: settings.url, socket: { reconnectStrategy: false } });
+    const lost = new Promise<never>((_, reject) => client.on('error', reject));
+    // Whoever waits for it hears of it; nobody does between two waits.
+    lost.catch(() => undefined);
+    try {
+      await Promise.race([client.connect(), lost]);
+      const hear = (payload: string, channel: string) => {
+        const reading = messages.read(channel, payload, clock.now());
+        if (reading !== undefined) this.#waiting.set(`${reading.object_id} ${reading.boot_id}`, reading);
+      };
+      await Promise.race([client.pSubscribe(channels, hear), lost]);
+      onUp();
+      metrics.heard(settings.name, 0);
+      while (!signal.aborted) {
+        await Promise.race([sleep(GATHER, signal), lost]);
+        metrics.heard(settings.name, await this.#store());
+      }
+    } finally {
+      client.destroy();
+    }
+  }
+
+  async #store(): Promise<number> {
+    const { settings, writer } = this.#options;
+    const readings = [...this.#waiting.values()];
+    await writer.insert(
+      'egress_samples',
+      readings.map((reading) => egressRow(settings.name, reading)),
+    );
+    for (const reading of readings) {
+      const key = `${reading.object_id} ${reading.boot_id}`;
+      if (this.#waiting.get(key) === reading) this.#waiting.delete(key);
+    }
+    return readings.length;
+  }
+}
