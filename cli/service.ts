@@ -14,12 +14,15 @@ import { DurableWriter } from '../collector/intake/durable-writer.ts';
 import type { IntakeSpool } from '../collector/intake/intake-spool.ts';
 import { egressRoutes, usageRoutes } from '../collector/intake/metering-routes.ts';
 import { statsRoutes } from '../collector/intake/stats-routes.ts';
+import { cloudflareClient } from '../collector/sources/cloudflare-client.ts';
+import { CloudflarePoller } from '../collector/sources/cloudflare-poller.ts';
 import { fetchText } from '../collector/sources/fetch-text.ts';
 import { janusRoutes } from '../collector/sources/janus-routes.ts';
 import { Poller } from '../collector/sources/poller.ts';
 import { RedisListener } from '../collector/sources/redis-listener.ts';
 import { gradeOf } from '../collector/sources/scraped.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
+import { isPulled } from '../collector/sources/source-settings.ts';
 import type { Store, StoreWriter } from '../collector/store/store.ts';
 import { consoleRoutes } from '../dashboards/console/routes.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -126,15 +129,20 @@ async function registerSources(http: FastifyInstance, parts: ServiceParts, write
   const sources = sourcesOf(config, authority);
   const janus = sources.filter((source) => source.kind === 'janus');
   const heard = sources.filter((source) => source.kind === 'coturn-redis');
-  const pulled = sources.filter((source) => source.kind !== 'janus' && source.kind !== 'coturn-redis');
+  const cloudflare = sources.filter((source) => source.kind === 'cloudflare');
+  const pulled = sources.filter(isPulled);
   for (const source of janus) shown.expect(source.name, source.kind, 'exact');
   for (const source of heard) shown.expect(source.name, source.kind, 'lossy');
+  for (const source of cloudflare) shown.expect(source.name, source.kind, 'sampled');
   for (const source of pulled) shown.expect(source.name, source.kind, gradeOf(source));
   await http.register(janusRoutes, { sources: janus, reader, writer, clock, metrics: shown });
   const common = { reader, writer, sleep: systemSleep, clock, log, metrics: shown };
   const running = [
     ...pulled.map((settings) => new Poller({ ...common, settings, fetch: fetchText })),
     ...heard.map((settings) => new RedisListener({ ...common, settings })),
+    ...cloudflare.map((settings) => {
+      return new CloudflarePoller({ ...common, settings, ask: cloudflareClient(settings.url, settings.token) });
+    }),
   ];
   http.addHook('onReady', async () => running.forEach((source) => source.start()));
   http.addHook('onClose', async () => void (await Promise.all(running.map((source) => source.stop()))));

@@ -24,6 +24,7 @@ FROM (
     toUInt64(max(client_tx_bytes) - maxIf(client_tx_bytes, window_end <= span_start)) AS egress
   FROM egress_samples
   WHERE window_end <= span_end AND ({app:String} = '' OR app_id = {app:String})
+    AND ({source:String} = '' OR source = {source:String})
     AND (app_id, server_id, boot_id, object_id) IN (
       SELECT app_id, server_id, boot_id, object_id FROM egress_samples
       WHERE window_end > span_start AND window_end <= span_end AND ({app:String} = '' OR app_id = {app:String})
@@ -47,11 +48,13 @@ export interface UsageWanted {
   readonly from: number;
   readonly to: number;
   readonly group: UsageAnswer['group'];
+  /** Only what this one metered; absent for all. */
+  readonly source?: string;
 }
 
 export async function usageOf(reader: StoreReader, wanted: UsageWanted): Promise<UsageAnswer> {
-  const { app, from, to, group } = wanted;
-  const rows = await reader.select(usageRow, usageSql(group), { app, from, to, limit: MAX_ROWS });
+  const { app, from, to, group, source = '' } = wanted;
+  const rows = await reader.select(usageRow, usageSql(group), { app, from, to, source, limit: MAX_ROWS });
   return {
     from: new Date(from).toISOString(),
     to: new Date(to).toISOString(),

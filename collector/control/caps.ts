@@ -7,11 +7,12 @@ import type { Logger } from '../../kernel/log.ts';
 import { monthOf } from '../../kernel/period.ts';
 import type { AppCap } from '../../relay/contract.ts';
 import { usageOf } from '../calls/usage.ts';
+import { RELAY_SOURCE } from '../intake/metering.ts';
 import type { StoreReader } from '../store/store.ts';
 
 export interface CapWatchOptions {
   readonly reader: StoreReader;
-  /** App → bytes sent to clients of relays in a calendar month (UTC). Apps that are not named are not capped. */
+  /** App → bytes sent to clients of our relays in a calendar month (UTC). Apps that are not named are not capped. */
   readonly ceilings: ReadonlyMap<string, bigint>;
   /** Told after every look all the caps in force; none is lifted in any other way than by being left out. */
   readonly tell: (caps: readonly AppCap[]) => void;
@@ -50,7 +51,7 @@ export class CapWatch {
     const { ceilings, clock, reader, tell } = this.#options;
     const { start, end } = monthOf(clock.now());
     if (ceilings.size === 0) return tell([]);
-    const { usage } = await usageOf(reader, { app: '', from: start, to: end, group: 'app' });
+    const { usage } = await usageOf(reader, { app: '', from: start, to: end, group: 'app', source: RELAY_SOURCE });
     return tell(
       usage.flatMap(({ app, turnBytes }) => {
         const ceiling = ceilings.get(app);

@@ -41,9 +41,10 @@ export function usageRows(record: UsageRecord): Row[] {
   return control === 0n ? rows : [...rows, { ...shared, peer_class: 'control', client_tx_bytes: control }];
 }
 
-export function egressRow(source: string, reading: EgressReading): Row {
+/** What a source other than our relays counted: an SFU, or a TURN server that is not ours. */
+export function egressRow(source: string, reading: EgressReading, meter: 'sfu' | 'turn' = 'sfu'): Row {
   const { egress_bytes: client_tx_bytes, egress_packets: client_tx_packets, ...identity } = reading;
-  return { ...identity, meter: 'sfu', source, peer_class: 'none', client_tx_bytes, client_tx_packets };
+  return { ...identity, meter, source, peer_class: 'none', client_tx_bytes, client_tx_packets };
 }
 
 /** Readings whose time cannot be true: they would open partitions without end, or land outside every billing period. */

@@ -12,6 +12,11 @@ export const fetchText: Fetch = async (url, authorization, signal) => {
     redirect: 'error',
     signal: AbortSignal.any([signal, AbortSignal.timeout(WITHIN)]),
   });
+  return bodyOf(answer);
+};
+
+/** The text of an answer. Rejects when it is none of 2xx, or too long. */
+export async function bodyOf(answer: Response): Promise<string> {
   if (!answer.ok || answer.body === null) {
     await answer.body?.cancel();
     throw new Error(`the answer is ${answer.status}`);
@@ -24,4 +29,4 @@ export const fetchText: Fetch = async (url, authorization, signal) => {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
-};
+}

@@ -17,12 +17,18 @@ export class SourceMetrics {
     this.#metrics.gauge('turnpike_source_info').set({ source, kind, grade }, 1);
     this.#metrics.gauge('turnpike_source_up').set({ source }, 0);
     this.#metrics.counter('turnpike_source_readings_total').inc({ source }, 0);
+    this.#metrics.counter('turnpike_source_lost_seconds_total').inc({ source }, 0);
   }
 
   heard(source: string, readings: number): void {
     this.#metrics.gauge('turnpike_source_up').set({ source }, 1);
     this.#metrics.gauge('turnpike_source_heard_timestamp_seconds').set({ source }, this.#clock.now() / 1000);
     this.#metrics.counter('turnpike_source_readings_total').inc({ source }, readings);
+  }
+
+  /** Time of which nobody can say any more what the source carried. */
+  lost(source: string, seconds: number): void {
+    this.#metrics.counter('turnpike_source_lost_seconds_total').inc({ source }, seconds);
   }
 
   failed(source: string): void {

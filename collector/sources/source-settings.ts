@@ -5,8 +5,9 @@ import { shortName } from '../../relay/contract.ts';
 /**
  * How far a source's counter can be trusted for a bill. `exact`: every byte, as it is sent. `late`: every byte, but only when a
  * session has ended, so that a call over the end of a month counts in the next. `lossy`: as it is sent, but some may be missing.
+ * `sampled`: its provider's estimate, which need not be what it bills.
  */
-export const grades = ['exact', 'late', 'lossy'] as const;
+export const grades = ['exact', 'late', 'lossy', 'sampled'] as const;
 export type Grade = (typeof grades)[number];
 
 const base = {
@@ -54,7 +55,27 @@ export const sourceSettings = z.discriminatedUnion('kind', [
     /** What your application puts into `opaque_id`. */
     opaqueId: z.enum(['participant', 'customer']).default('participant'),
   }),
+  z.strictObject({
+    ...base,
+    kind: z.literal('cloudflare'),
+    dataset: z.enum(['turn', 'sfu']),
+    /** Account tag. */
+    account: z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 hexadecimal digits'),
+    /** API token with the permission "Account Analytics: Read". */
+    token: z.string().regex(/^[\x21-\x7e]{1,4096}$/, 'must be printable ASCII without spaces'),
+    /** The only TURN key or SFU app that is meant; absent: all of the account. */
+    owner: z.string().min(1).max(64).optional(),
+    /** How long after its end a quarter of an hour is asked for. */
+    settleSeconds: z.int().min(60).max(86_400).default(600),
+    url: z.url({ protocol: /^https?$/ }).default('https://api.cloudflare.com/client/v4/graphql'),
+  }),
 ]);
 export type SourceSettings = z.output<typeof sourceSettings>;
-export type PulledSettings = Exclude<SourceSettings, { kind: 'janus' | 'coturn-redis' }>;
+export type PulledSettings = Exclude<SourceSettings, { kind: 'janus' | 'coturn-redis' | 'cloudflare' }>;
 export type JanusSettings = Extract<SourceSettings, { kind: 'janus' }>;
+export type CloudflareSettings = Extract<SourceSettings, { kind: 'cloudflare' }>;
+
+/** Whether its server is asked for counters: the others push them, publish them, or tell something else. */
+export function isPulled<S extends SourceSettings>(settings: S): settings is S & PulledSettings {
+  return settings.kind !== 'janus' && settings.kind !== 'coturn-redis' && settings.kind !== 'cloudflare';
+}

@@ -43,6 +43,12 @@ describe('the configured sources', () => {
     [[{ kind: 'livekit', name: 'lk' }], 'sources.0.url'],
     [[{ kind: 'livekit', name: 'lk', url: 'file:///etc/passwd' }], 'sources.0.url'],
     [[{ kind: 'json', name: 'j', url: 'http://x.test', pointer: 'total' }], 'sources.0.pointer'],
+    [[{ kind: 'cloudflare', name: 'cf', dataset: 'turn', account: 'me', token: 'x' }], 'sources.0.account'],
+    [
+      [{ kind: 'cloudflare', name: 'cf', dataset: 'turn', account: '0'.repeat(32), token: 'x\r\ny' }],
+      'sources.0.token',
+    ],
+    [[{ kind: 'cloudflare', name: 'cf', dataset: 'meet', account: '0'.repeat(32), token: 'x' }], 'sources.0.dataset'],
     [[{ kind: 'nobody', name: 'n' }], 'sources.0.kind'],
   ])('must make sense: %j', (sources, path) => {
     const parsed = configSchema.safeParse({ sources });

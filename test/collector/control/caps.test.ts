@@ -44,6 +44,16 @@ describe.skipIf(!hasEmbeddedStore)('the caps of apps', () => {
       ...change,
     });
 
+  it('are not reached by what other TURN servers sent: it may be an estimate, and ends nothing there', async () => {
+    const caps = watch({ shop: 1_000n });
+    await store.insert('egress_samples', [
+      reading('west', 1, 999n),
+      reading('elsewhere', 1, 5_000n, { source: 'cloudflare' }),
+    ]);
+    await caps.look();
+    expect(told).toEqual([[]]);
+  });
+
   it('are reached by the sum over all relays, each reading counted once however often it was sent', async () => {
     const caps = watch({ shop: 1_000n, bank: 1_000n });
     await store.insert('egress_samples', [

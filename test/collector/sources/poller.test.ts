@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Poller } from '../../../collector/sources/poller.ts';
 import { SourceMetrics } from '../../../collector/sources/source-metrics.ts';
-import { sourceSettings } from '../../../collector/sources/source-settings.ts';
+import { isPulled, sourceSettings } from '../../../collector/sources/source-settings.ts';
 import { ManualClock } from '../../../kernel/clock.ts';
 import { silentLog } from '../../../kernel/log.ts';
 import { Metrics } from '../../../kernel/metrics.ts';
@@ -25,7 +25,7 @@ describe.skipIf(!hasEmbeddedStore)('a source that is asked', () => {
     const clock = new ManualClock(START);
     const metrics = new Metrics();
     const settings = sourceSettings.parse({ name, kind, url: 'http://sfu.test/metrics', authorization: 'Bearer x' });
-    if (settings.kind === 'janus' || settings.kind === 'coturn-redis') throw new Error('not a pulled one');
+    if (!isPulled(settings)) throw new Error('not a pulled one');
     const asked: (string | undefined)[] = [];
     const left = [...pages];
     const make = () =>

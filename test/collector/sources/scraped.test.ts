@@ -3,13 +3,13 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { samplesOf, wholeNumber } from '../../../collector/sources/exposition.ts';
 import { countersIn } from '../../../collector/sources/scraped.ts';
-import { sourceSettings, type PulledSettings } from '../../../collector/sources/source-settings.ts';
+import { isPulled, sourceSettings, type PulledSettings } from '../../../collector/sources/source-settings.ts';
 
 const vector = (name: string) => readFileSync(new URL(`../../vectors/${name}`, import.meta.url), 'utf8');
 
 function settings(fields: Record<string, unknown>): PulledSettings {
   const parsed = sourceSettings.parse({ name: 'sfu', url: 'http://127.0.0.1:9/metrics', ...fields });
-  if (parsed.kind === 'janus' || parsed.kind === 'coturn-redis') throw new Error('not a pulled one');
+  if (!isPulled(parsed)) throw new Error('not a pulled one');
   return parsed;
 }
 
