@@ -14,7 +14,9 @@ export interface BatcherOptions {
   readonly log: Logger;
   /** How long the first rows of a group wait for others. Default 200 ms. */
   readonly maxWaitMs?: number;
-  /** Rows at which a group is full. Default 5,000. */
+  /** Rows at which a group no longer waits. Default 5,000. */
+  readonly enoughRows?: number;
+  /** Rows of one group at most: what came in while the store was slow goes together. Default 25,000. */
   readonly maxRows?: number;
   /** Rows waiting or under way beyond which requests are turned away. Default 100,000. */
   readonly maxPendingRows?: number;
@@ -31,6 +33,7 @@ interface Entry {
 export class Batcher {
   readonly #options: BatcherOptions;
   readonly #maxWaitMs: number;
+  readonly #enoughRows: number;
   readonly #maxRows: number;
   readonly #maxPendingRows: number;
   #queue: Entry[] = [];
@@ -43,7 +46,8 @@ export class Batcher {
   constructor(options: BatcherOptions) {
     this.#options = options;
     this.#maxWaitMs = options.maxWaitMs ?? 200;
-    this.#maxRows = options.maxRows ?? 5_000;
+    this.#enoughRows = options.enoughRows ?? 5_000;
+    this.#maxRows = options.maxRows ?? 25_000;
     this.#maxPendingRows = options.maxPendingRows ?? 100_000;
   }
 
@@ -78,7 +82,7 @@ export class Batcher {
     if (first === undefined || this.#committing !== undefined) return;
     clearTimeout(this.#timer);
     const waited = performance.now() - first.since;
-    const due = this.#closed || this.#queuedRows >= this.#maxRows || waited >= this.#maxWaitMs;
+    const due = this.#closed || this.#queuedRows >= this.#enoughRows || waited >= this.#maxWaitMs;
     if (due) this.#start();
     else this.#timer = setTimeout(() => this.#start(), this.#maxWaitMs - waited);
   }
@@ -92,16 +96,14 @@ export class Batcher {
   }
 
   #takeGroup(): Entry[] {
-    const group: Entry[] = [];
-    let size = 0;
-    while (this.#queue[0] !== undefined && (group.length === 0 || size + this.#queue[0].size <= this.#maxRows)) {
-      const [entry] = this.#queue.splice(0, 1);
-      if (entry === undefined) break;
-      group.push(entry);
+    let [count, size] = [0, 0];
+    for (const entry of this.#queue) {
+      if (count > 0 && size + entry.size > this.#maxRows) break;
+      count += 1;
       size += entry.size;
     }
     this.#queuedRows -= size;
-    return group;
+    return this.#queue.splice(0, count);
   }
 
   async #commit(group: readonly Entry[]): Promise<void> {

@@ -2,6 +2,8 @@
  * The store over ClickHouse's HTTP interface. The endpoint is asked for again whenever a connection fails, because the
  * embedded server has another port after each start.
  */
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
@@ -10,6 +12,7 @@ import { bigintAsString } from '../../kernel/bytes.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
+import { nativeEncoder } from './native-block.ts';
 import type { QueryParameters, Row, Store, StoreEndpoint } from './store.ts';
 import { tables } from './tables.ts';
 import type { TableName } from './tables.ts';
@@ -105,12 +108,12 @@ class HttpStore implements ClickHouseStore {
 
   async insert(table: TableName, rows: readonly Row[]): Promise<void> {
     if (rows.length === 0) return;
-    const values = encode(table, rows);
+    const send = senderOf(table, rows);
     const { metrics } = this.#options;
     const timed = metrics?.histogram('turnpike_collector_insert_seconds').startTimer({ table });
     await this.#attempt(
       this.#options.insertRetryMs ?? 10_000,
-      (client) => client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings: INSERT_SETTINGS }),
+      send,
       (error) => isUnreachable(error) || isOverloaded(error),
     );
     timed?.();
@@ -234,6 +237,27 @@ const OVERLOADED = new Set(['159', '202', '209', '210', '241', '242', '252', '39
 
 function isOverloaded(error: unknown): boolean {
   return error instanceof ClickHouseError && OVERLOADED.has(error.code);
+}
+
+/** Tables of which there are many rows. */
+const columnar = new Map<TableName, ReturnType<typeof nativeEncoder>>(
+  (['stream_intervals', 'connection_intervals'] as const).map((name) => [name, nativeEncoder(tables[name].columns)]),
+);
+
+/** Encodes the rows once, for as many attempts as it takes. */
+function senderOf(table: TableName, rows: readonly Row[]): (client: ClickHouseClient) => Promise<unknown> {
+  const block = columnar.get(table)?.(rows);
+  if (block === undefined) {
+    const values = encode(table, rows);
+    return (client) => client.insert({ table, values, format: 'JSONEachRow', clickhouse_settings: INSERT_SETTINGS });
+  }
+  return async (client) => {
+    const query = `INSERT INTO ${table} FORMAT Native`;
+    const values = Readable.from([block], { objectMode: false });
+    const { stream } = await client.exec({ query, values, clickhouse_settings: INSERT_SETTINGS });
+    // An answer that nobody reads keeps its connection.
+    await finished(stream.resume());
+  };
 }
 
 const timeColumns = new Map<TableName, readonly string[]>(

@@ -30,10 +30,26 @@ describe('group commit', () => {
   });
 
   it('does not wait when the group is full', async () => {
-    const batcher = new Batcher({ writer, log, maxRows: 4 });
+    const batcher = new Batcher({ writer, log, enoughRows: 4 });
     const writes = [1, 2].map((id) => batcher.write({ stream_intervals: [row(id), row(id)] }));
     await Promise.all(writes);
     expect(writer.inserts).toHaveLength(1);
+  });
+
+  it('takes together what came in while the store was slow, but not without bound', async () => {
+    let open = () => {};
+    writer.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const batcher = new Batcher({ writer, log, enoughRows: 2, maxRows: 6 });
+    const write = (id: number) => batcher.write({ stream_intervals: [row(id), row(id)] });
+    const writes = [1, 2, 3, 4, 5].map(write);
+    open();
+    await Promise.all(writes);
+    expect(writer.inserts.map(({ rows }) => rows.length)).toEqual([2, 6, 2]);
+    const large = batcher.write({ stream_intervals: Array.from({ length: 9 }, () => row(6)) });
+    await large;
+    expect(writer.inserts.at(-1)?.rows).toHaveLength(9);
   });
 
   it('answers nobody before the insert is through, and gathers the next group meanwhile', async () => {
