@@ -28,9 +28,14 @@ async function bundleClient() {
   const entry = { ...browser, target: appBrowsers, entryPoints: ['collector/client/index.ts'] };
   await build({ ...entry, format: 'iife', globalName: 'turnpike', outfile: 'dist/collector/client/turnpike.js' });
   await build({ ...entry, format: 'esm', outfile: 'dist/collector/client/turnpike.mjs' });
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'collector/client/tsconfig.build.json'], {
-    stdio: 'inherit',
-  });
+}
+
+/** Types of what others import; their code is a bundle above, or what tsc has compiled. */
+function declareTypes() {
+  for (const entry of ['client', 'mediasoup']) {
+    const project = `collector/${entry}/tsconfig.build.json`;
+    execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', project], { stdio: 'inherit' });
+  }
 }
 
 async function bundleConsole() {
@@ -62,4 +67,5 @@ function copyFiles() {
 }
 
 await Promise.all([bundleClient(), bundleConsole()]);
+declareTypes();
 copyFiles();
