@@ -3,6 +3,7 @@ import type { Issue } from '../../kernel/errors.ts';
 import { peerClassNames } from '../../relay/contract.ts';
 import type { UsageRecord } from '../../relay/contract.ts';
 import type { EgressReading } from '../contract.ts';
+import type { Meter } from '../sources/source-settings.ts';
 import type { Row } from '../store/store.ts';
 
 /** Name under which our own relays meter; no SFU source may take it. */
@@ -42,7 +43,7 @@ export function usageRows(record: UsageRecord): Row[] {
 }
 
 /** What a source other than our relays counted: an SFU, or a TURN server that is not ours. */
-export function egressRow(source: string, reading: EgressReading, meter: 'sfu' | 'turn' = 'sfu'): Row {
+export function egressRow(source: string, reading: EgressReading, meter: Meter = 'sfu'): Row {
   const { egress_bytes: client_tx_bytes, egress_packets: client_tx_packets, ...identity } = reading;
   return { ...identity, meter, source, peer_class: 'none', client_tx_bytes, client_tx_packets };
 }

@@ -5,7 +5,7 @@ import type { Sleep } from '../../kernel/sleep.ts';
 import { egressRow } from '../intake/metering.ts';
 import type { StoreReader, StoreWriter } from '../store/store.ts';
 import { Counters } from './counters.ts';
-import { countersIn, type Seen } from './scraped.ts';
+import { countersIn, meterOf, type Seen } from './scraped.ts';
 import type { PulledSettings } from './source-settings.ts';
 import type { SourceMetrics } from './source-metrics.ts';
 
@@ -90,7 +90,7 @@ export class Poller {
     );
     await writer.insert(
       'egress_samples',
-      readings.map((reading) => egressRow(settings.name, reading)),
+      readings.map((reading) => egressRow(settings.name, reading, meterOf(settings))),
     );
     return found.length;
   }

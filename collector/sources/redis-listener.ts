@@ -104,7 +104,7 @@ export class RedisListener {
     const readings = [...this.#waiting.values()];
     await writer.insert(
       'egress_samples',
-      readings.map((reading) => egressRow(settings.name, reading)),
+      readings.map((reading) => egressRow(settings.name, reading, 'turn')),
     );
     for (const reading of readings) {
       const key = `${reading.object_id} ${reading.boot_id}`;

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Observation } from './counters.ts';
 import { samplesOf, wholeNumber } from './exposition.ts';
-import type { Grade, PulledSettings } from './source-settings.ts';
+import type { Grade, Meter, PulledSettings } from './source-settings.ts';
 
 /** One counter in an answer. */
 export type Seen = Pick<Observation, 'serverId' | 'objectId' | 'bytes' | 'run'>;
@@ -13,17 +13,24 @@ interface MetricReader {
   /** Label that names the server; without it, and where it is missing, the source's own name does. */
   readonly server?: string;
   readonly grade: Grade;
+  readonly meter: Meter;
 }
 
 /** Metrics of servers that we know, with what their counters are worth (docs/config.md). */
 const presets: Readonly<Record<'livekit' | 'jitsi-videobridge' | 'coturn' | 'eturnal', MetricReader>> = {
-  livekit: { metric: 'livekit_packet_bytes', match: { direction: 'outgoing' }, server: 'node_id', grade: 'exact' },
+  livekit: {
+    metric: 'livekit_packet_bytes',
+    match: { direction: 'outgoing' },
+    server: 'node_id',
+    grade: 'exact',
+    meter: 'sfu',
+  },
   // Moves when an endpoint leaves.
-  'jitsi-videobridge': { metric: 'jitsi_jvb_bytes_sent_total', match: {}, grade: 'late' },
+  'jitsi-videobridge': { metric: 'jitsi_jvb_bytes_sent_total', match: {}, grade: 'late', meter: 'sfu' },
   // Finished allocations only; what it sends to clients, not to peers.
-  coturn: { metric: 'turn_traffic_sentb', match: {}, grade: 'late' },
+  coturn: { metric: 'turn_traffic_sentb', match: {}, grade: 'late', meter: 'turn' },
   // "Received" from the peer's side is what was then sent to the client; a histogram that is observed at the end.
-  eturnal: { metric: 'eturnal_turn_relay_rcvd_bytes_sum', match: {}, grade: 'late' },
+  eturnal: { metric: 'eturnal_turn_relay_rcvd_bytes_sum', match: {}, grade: 'late', meter: 'turn' },
 };
 
 /** Prometheus clients' own statement of when a process began. */
@@ -33,6 +40,10 @@ export function gradeOf(settings: PulledSettings): Grade {
   return settings.kind === 'prometheus' || settings.kind === 'json' ? settings.grade : presets[settings.kind].grade;
 }
 
+export function meterOf(settings: PulledSettings): Meter {
+  return settings.kind === 'prometheus' || settings.kind === 'json' ? settings.meter : presets[settings.kind].meter;
+}
+
 /** Every counter in an answer. Throws Error, saying why, when there is none: a metric that is misspelt must not look like silence. */
 export function countersIn(settings: PulledSettings, text: string): readonly Seen[] {
   if (settings.kind === 'json') return [numberIn(settings, text)];
@@ -40,7 +51,11 @@ export function countersIn(settings: PulledSettings, text: string): readonly See
   return seriesIn(settings.name, reader, text);
 }
 
-function seriesIn(source: string, { match, metric, ...reader }: Omit<MetricReader, 'grade'>, text: string): Seen[] {
+function seriesIn(
+  source: string,
+  { match, metric, ...reader }: Omit<MetricReader, 'grade' | 'meter'>,
+  text: string,
+): Seen[] {
   const samples = [...samplesOf(text, new Set([metric, STARTED]))];
   const started = samples.find(({ name }) => name === STARTED)?.value;
   const isMeant = (labels: Readonly<Record<string, string>>) =>

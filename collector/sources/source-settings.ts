@@ -10,6 +10,10 @@ import { shortName } from '../../relay/contract.ts';
 export const grades = ['exact', 'late', 'lossy', 'sampled'] as const;
 export type Grade = (typeof grades)[number];
 
+/** What a server is that counts: an SFU, or a TURN server that is not ours. */
+export const meters = ['sfu', 'turn'] as const;
+export type Meter = (typeof meters)[number];
+
 const base = {
   name: z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'must be lower-case letters, digits, _ and -'),
   /** Who is charged; absent: the only app there is. */
@@ -34,6 +38,7 @@ export const sourceSettings = z.discriminatedUnion('kind', [
     /** Labels that a series must have. */
     match: z.record(z.string(), z.string()).default({}),
     grade: z.enum(grades).default('exact'),
+    meter: z.enum(meters).default('sfu'),
   }),
   z.strictObject({
     ...pulled,
@@ -41,6 +46,7 @@ export const sourceSettings = z.discriminatedUnion('kind', [
     /** JSON Pointer (RFC 6901) to the counter. */
     pointer: z.string().regex(/^(\/[^/]*)+$/),
     grade: z.enum(grades).default('exact'),
+    meter: z.enum(meters).default('sfu'),
   }),
   ...presets.map((kind) => z.strictObject({ ...pulled, kind: z.literal(kind) })),
   z.strictObject({
@@ -58,7 +64,7 @@ export const sourceSettings = z.discriminatedUnion('kind', [
   z.strictObject({
     ...base,
     kind: z.literal('cloudflare'),
-    dataset: z.enum(['turn', 'sfu']),
+    dataset: z.enum(meters),
     /** Account tag. */
     account: z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 hexadecimal digits'),
     /** API token with the permission "Account Analytics: Read". */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { samplesOf, wholeNumber } from '../../../collector/sources/exposition.ts';
-import { countersIn } from '../../../collector/sources/scraped.ts';
+import { countersIn, meterOf } from '../../../collector/sources/scraped.ts';
 import { isPulled, sourceSettings, type PulledSettings } from '../../../collector/sources/source-settings.ts';
 
 const vector = (name: string) => readFileSync(new URL(`../../vectors/${name}`, import.meta.url), 'utf8');
@@ -12,6 +12,22 @@ function settings(fields: Record<string, unknown>): PulledSettings {
   if (!isPulled(parsed)) throw new Error('not a pulled one');
   return parsed;
 }
+
+describe('a server that is asked', () => {
+  it.each([
+    ['livekit', 'sfu'],
+    ['jitsi-videobridge', 'sfu'],
+    ['coturn', 'turn'],
+    ['eturnal', 'turn'],
+  ])('is billed as what it is: %s as %s', (kind, meter) => {
+    expect(meterOf(settings({ kind }))).toBe(meter);
+  });
+
+  it('is an SFU where it is not said to be TURN', () => {
+    const any = { kind: 'prometheus', metric: 'sent_bytes_total' };
+    expect([meterOf(settings(any)), meterOf(settings({ ...any, meter: 'turn' }))]).toEqual(['sfu', 'turn']);
+  });
+});
 
 describe('the Prometheus text format', () => {
   it('has names, labels and values as they were written, whatever is in a label', () => {
