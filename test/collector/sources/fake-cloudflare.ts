@@ -12,7 +12,7 @@ import type { Ask } from '../../../collector/sources/cloudflare-client.ts';
 import type { Dataset } from '../../../collector/sources/cloudflare-usage.ts';
 
 export const ACCOUNT = '0123456789abcdef0123456789abcdef';
-export const TOKEN = 'a token that may read analytics';
+export const TOKEN = 'token-that-may-read-analytics';
 
 /** Bytes that left Cloudflare for a client at one moment. */
 export interface Sent {
