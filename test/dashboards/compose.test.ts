@@ -293,9 +293,10 @@ describe('Dockerfile', () => {
   const stages = dockerfile.split(/^FROM /m).slice(1);
   const final = stages.at(-1) ?? '';
 
-  it('builds in stages of one base', () => {
-    expect(stages.length).toBe(3);
-    expect(new Set(stages.map((stage) => stage.split(/\s/)[0]))).toEqual(new Set(['node:20-bookworm-slim']));
+  it('builds in stages of one base, with a compiler only where the addon is built', () => {
+    const slim = 'node:20-bookworm-slim';
+    expect(stages.map((stage) => stage.split(/\s/)[0])).toEqual([slim, 'node:20-bookworm', slim, slim]);
+    expect(stages[1]).toContain('build-native.mjs --required');
   });
 
   it('runs as nobody special', () => {
@@ -306,10 +307,11 @@ describe('Dockerfile', () => {
   it('leaves the tools that build behind', () => {
     expect(final).not.toMatch(/^RUN .*\b(npm ci|apt-get)\b/m);
     expect(final).toContain('rm -rf /usr/local/lib/node_modules');
-    expect(stages[1]).toContain('npm ci --omit=dev');
+    expect(stages[2]).toContain('npm ci --omit=dev');
     expect([...final.matchAll(/^COPY --from=(\w+) (\S+)/gm)].map(([, stage, path]) => [stage, path])).toEqual([
       ['packages', '/src/node_modules'],
       ['build', '/src/dist'],
+      ['native', '/src/build'],
     ]);
   });
 
