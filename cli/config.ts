@@ -365,6 +365,13 @@ export const configSchema = z.strictObject({
         .min(1_000_000)
         .default(2_000_000_000)
         .describe('Rows kept on disk while ClickHouse is slow or away; beyond, reports are answered 503.'),
+      reportsPerSecond: z
+        .int()
+        .min(1)
+        .default(5_000)
+        .describe(
+          'Reports a second from all clients of one app, and twice as many at once; beyond, they are answered 429.',
+        ),
     })
     .prefault({}),
   sources: z

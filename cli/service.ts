@@ -87,7 +87,15 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   });
   await http.register(controlRoutes, { feed });
   const writer = new DurableWriter({ store, spool, log, metrics, sleep: systemSleep });
-  await http.register(statsRoutes, { writer, authority, score: audioScorer, clock, metrics, log });
+  await http.register(statsRoutes, {
+    writer,
+    authority,
+    score: audioScorer,
+    clock,
+    metrics,
+    log,
+    allowance: { appRequestsPerSecond: config.collector.reportsPerSecond },
+  });
   await http.register(dumpRoutes, {
     writer,
     score: audioScorer,

@@ -1,4 +1,7 @@
-/** What one report token may do: so many requests a second, on so many connections. Bounded memory, whoever comes. */
+/**
+ * What one report token may do: so many requests a second, on so many connections; and all tokens of an app together, so that no
+ * app takes the collector from the others. Bounded memory, whoever comes.
+ */
 import type { Clock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { ReportClaims } from '../../kernel/report-token.ts';
@@ -9,17 +12,47 @@ export interface AllowanceLimits {
   readonly requestsPerSecond: number;
   /** Requests at once. */
   readonly burst: number;
+  /** Requests a second of all tokens of an app, and twice as many at once. */
+  readonly appRequestsPerSecond: number;
   /** Tokens remembered. */
   readonly tokens: number;
 }
 
-export const DEFAULT_ALLOWANCE: AllowanceLimits = { requestsPerSecond: 20, burst: 120, tokens: 20_000 };
+export const DEFAULT_ALLOWANCE: AllowanceLimits = {
+  requestsPerSecond: 20,
+  burst: 120,
+  appRequestsPerSecond: 5_000,
+  tokens: 20_000,
+};
+
+/** Requests that may be made now; more with every second. Times are monotonic milliseconds. */
+class Bucket {
+  readonly #perSecond: number;
+  readonly #burst: number;
+  #credit: number;
+  #at: number;
+
+  constructor(perSecond: number, burst: number, now: number) {
+    this.#perSecond = perSecond;
+    this.#burst = burst;
+    this.#credit = burst;
+    this.#at = now;
+  }
+
+  /** Seconds until there is one; 0 when there is. */
+  wait(now: number): number {
+    this.#credit = Math.min(this.#burst, this.#credit + ((now - this.#at) / 1_000) * this.#perSecond);
+    this.#at = now;
+    return this.#credit >= 1 ? 0 : Math.ceil((1 - this.#credit) / this.#perSecond);
+  }
+
+  spend(): void {
+    this.#credit -= 1;
+  }
+}
 
 interface Account {
-  /** Requests that it may make now. */
-  credit: number;
-  /** Monotonic milliseconds of the last look. */
-  at: number;
+  readonly bucket: Bucket;
   readonly connections: Set<string>;
 }
 
@@ -27,6 +60,8 @@ export class Allowance {
   readonly #clock: Clock;
   readonly #limits: AllowanceLimits;
   readonly #accounts: Recent<Account>;
+  /** As many as are configured: a token of any other app is not genuine. */
+  readonly #apps = new Map<string, Bucket>();
 
   constructor(clock: Clock, limits: AllowanceLimits) {
     this.#clock = clock;
@@ -34,16 +69,14 @@ export class Allowance {
     this.#accounts = new Recent(limits.tokens);
   }
 
-  /** Takes one request from the token's bucket. Answers 0, or the seconds after which there is one again. */
+  /** Takes one request from what the token and its app have. Answers 0, or the seconds after which there is one again. */
   take(claims: ReportClaims): number {
-    const { requestsPerSecond, burst } = this.#limits;
-    const account = this.#account(claims);
     const now = this.#clock.monotonic();
-    account.credit = Math.min(burst, account.credit + ((now - account.at) / 1_000) * requestsPerSecond);
-    account.at = now;
-    if (account.credit < 1) return Math.ceil((1 - account.credit) / requestsPerSecond);
-    account.credit -= 1;
-    return 0;
+    const buckets = [this.#account(claims).bucket, this.#app(claims.app, now)];
+    const seconds = Math.max(...buckets.map((bucket) => bucket.wait(now)));
+    // One that is refused costs nothing: a token that asks too often takes nothing from its app.
+    if (seconds === 0) for (const bucket of buckets) bucket.spend();
+    return seconds;
   }
 
   /** Throws TP_KERNEL_FORBIDDEN for one connection more than the token allows. */
@@ -62,11 +95,18 @@ export class Allowance {
   #account(claims: ReportClaims): Account {
     const { keyId, app, call, participant, customId, expiresAt } = claims;
     const token = JSON.stringify([keyId, app, call, participant, customId, expiresAt]);
+    const { requestsPerSecond, burst } = this.#limits;
     return this.#accounts.use(token, () => ({
-      credit: this.#limits.burst,
-      at: this.#clock.monotonic(),
+      bucket: new Bucket(requestsPerSecond, burst, this.#clock.monotonic()),
       connections: new Set(),
     }));
+  }
+
+  #app(app: string, now: number): Bucket {
+    const { appRequestsPerSecond } = this.#limits;
+    const bucket = this.#apps.get(app) ?? new Bucket(appRequestsPerSecond, 2 * appRequestsPerSecond, now);
+    this.#apps.set(app, bucket);
+    return bucket;
   }
 }
 

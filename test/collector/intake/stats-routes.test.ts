@@ -8,6 +8,7 @@ import { ManualClock } from '../../../kernel/clock.ts';
 import { TurnpikeError } from '../../../kernel/errors.ts';
 import { silentLog } from '../../../kernel/log.ts';
 import { Metrics } from '../../../kernel/metrics.ts';
+import { issueReportToken } from '../../../kernel/report-token.ts';
 import { recordedSamples } from '../recording.ts';
 import { scoreInboundAudio } from '../normalise/scorer.ts';
 import { FakeWriter, reportToken, service } from '../service.ts';
@@ -33,7 +34,7 @@ describe('POST /v1/stats', () => {
       clock,
       metrics,
       log: silentLog,
-      allowance: { requestsPerSecond: 2, burst: 10 },
+      allowance: { requestsPerSecond: 2, burst: 10, appRequestsPerSecond: 15 },
       maxWaitMs: 0,
     });
   });
@@ -65,6 +66,13 @@ describe('POST /v1/stats', () => {
       },
       payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
     });
+  const claims = {
+    call: '',
+    participant: '',
+    customId: '',
+    maxConnections: 4,
+    expiresAt: START / 1_000 + 3_600,
+  };
   const counted = async (name: string) => {
     const metric = await metrics.registry.getSingleMetric(name)?.get();
     return metric?.values ?? [];
@@ -242,6 +250,39 @@ describe('POST /v1/stats', () => {
       statuses.length = 0;
       for (let index = 0; index < 11; index += 1) statuses.push((await post(body())).statusCode);
       expect(statuses.indexOf(429)).toBe(10);
+    });
+  });
+
+  describe('an app', () => {
+    const of = (app: 'demo' | 'shop', participant: string) => ({ token: reportToken(app, START, { participant }) });
+
+    it('may make so many requests a second, whoever of its users makes them, and leaves the others theirs', async () => {
+      const users = Array.from({ length: 31 }, (_, index) => `user-${index}`);
+      const statuses: number[] = [];
+      for (const user of users) statuses.push((await post(body(), of('demo', user))).statusCode);
+      expect(statuses).toEqual([...Array.from({ length: 30 }, () => 200), 429]);
+      expect((await post(body(), of('demo', 'user-0'))).headers).toMatchObject({ 'retry-after': '1' });
+      expect((await post(body(), of('shop', 'user-0'))).statusCode).toBe(200);
+      clock.advance(1_000);
+      expect((await post(body(), of('demo', 'user-30'))).statusCode).toBe(200);
+    });
+
+    it('loses nothing of it to one of its users who asks too often', async () => {
+      for (let index = 0; index < 40; index += 1) await post(body(), of('demo', 'flooder'));
+      for (let index = 0; index < 20; index += 1) {
+        expect((await post(body(), of('demo', `user-${index}`))).statusCode).toBe(200);
+      }
+    });
+
+    it('has no token for another: neither with its own secret nor in what a report says', async () => {
+      const forged = issueReportToken({ ...claims, app: 'shop', keyId: 'demo-key' }, 'secret-of-the-demo-app');
+      const forgedKey = issueReportToken({ ...claims, app: 'shop', keyId: 'shop-key' }, 'secret-of-the-demo-app');
+      for (const token of [forged, forgedKey]) expect((await post(body(), { token })).statusCode).toBe(401);
+      expect(writer.inserts).toEqual([]);
+      expect((await post(body(), of('demo', 'user'))).statusCode).toBe(200);
+      const apps = writer.inserts.flatMap(({ rows }) => rows.map((row) => row['app_id']));
+      expect(new Set(apps)).toEqual(new Set(['demo']));
+      expect((await post({ ...body(), app: 'shop' }, of('demo', 'user'))).statusCode).toBe(400);
     });
   });
 
