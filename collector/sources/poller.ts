@@ -5,6 +5,7 @@ import type { Sleep } from '../../kernel/sleep.ts';
 import { egressRow } from '../intake/metering.ts';
 import type { StoreReader, StoreWriter } from '../store/store.ts';
 import { Counters } from './counters.ts';
+import { GaleneRates } from './galene.ts';
 import { countersIn, meterOf, type Seen } from './scraped.ts';
 import type { PulledSettings } from './source-settings.ts';
 import type { SourceMetrics } from './source-metrics.ts';
@@ -26,12 +27,14 @@ export interface PollerOptions {
 export class Poller {
   readonly #options: PollerOptions;
   readonly #stopping = new AbortController();
+  readonly #read: (text: string, at: number) => readonly Seen[];
   #counters: Counters | undefined;
   #running: Promise<void> | undefined;
   #wasUp: boolean | undefined;
 
   constructor(options: PollerOptions) {
     this.#options = options;
+    this.#read = readerOf(options.settings);
   }
 
   start(): void {
@@ -84,9 +87,9 @@ export class Poller {
     const nobody = { app: settings.app, customId: '', call: '', participant: '' };
     // A series that was not there when the source was last heard has come to be since.
     const rest = { ...nobody, packets: 0n, at, isYoung: counters.size > 0, final: false };
-    const found = countersIn(settings, text);
+    const found = this.#read(text, at);
     const readings = [...found, sourceItself(settings.name)].flatMap(
-      (seen) => counters.read({ ...seen, ...rest }) ?? [],
+      (seen) => counters.read({ ...rest, ...seen }) ?? [],
     );
     await writer.insert(
       'egress_samples',
@@ -94,6 +97,12 @@ export class Poller {
     );
     return found.length;
   }
+}
+
+function readerOf(settings: PulledSettings): (text: string, at: number) => readonly Seen[] {
+  if (settings.kind !== 'galene') return (text) => countersIn(settings, text);
+  const rates = new GaleneRates(settings);
+  return (text, at) => rates.read(text, at);
 }
 
 /** That the source was heard, in the same ledger: a counter that is always 0. */

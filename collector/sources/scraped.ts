@@ -4,8 +4,12 @@ import type { Observation } from './counters.ts';
 import { samplesOf, wholeNumber } from './exposition.ts';
 import type { Grade, Meter, PulledSettings } from './source-settings.ts';
 
+/** Sources that have counters. */
+export type CounterSettings = Exclude<PulledSettings, { kind: 'galene' }>;
+
 /** One counter in an answer. */
-export type Seen = Pick<Observation, 'serverId' | 'objectId' | 'bytes' | 'run'>;
+export type Seen = Pick<Observation, 'serverId' | 'objectId' | 'bytes' | 'run'> &
+  Partial<Pick<Observation, 'call' | 'participant'>>;
 
 interface MetricReader {
   readonly metric: string;
@@ -37,15 +41,17 @@ const presets: Readonly<Record<'livekit' | 'jitsi-videobridge' | 'coturn' | 'etu
 const STARTED = 'process_start_time_seconds';
 
 export function gradeOf(settings: PulledSettings): Grade {
+  if (settings.kind === 'galene') return 'estimated';
   return settings.kind === 'prometheus' || settings.kind === 'json' ? settings.grade : presets[settings.kind].grade;
 }
 
 export function meterOf(settings: PulledSettings): Meter {
+  if (settings.kind === 'galene') return 'sfu';
   return settings.kind === 'prometheus' || settings.kind === 'json' ? settings.meter : presets[settings.kind].meter;
 }
 
 /** Every counter in an answer. Throws Error, saying why, when there is none: a metric that is misspelt must not look like silence. */
-export function countersIn(settings: PulledSettings, text: string): readonly Seen[] {
+export function countersIn(settings: CounterSettings, text: string): readonly Seen[] {
   if (settings.kind === 'json') return [numberIn(settings, text)];
   const reader = settings.kind === 'prometheus' ? settings : presets[settings.kind];
   return seriesIn(settings.name, reader, text);

@@ -5,9 +5,9 @@ import { shortName } from '../../relay/contract.ts';
 /**
  * How far a source's counter can be trusted for a bill. `exact`: every byte, as it is sent. `late`: every byte, but only when a
  * session has ended, so that a call over the end of a month counts in the next. `lossy`: as it is sent, but some may be missing.
- * `sampled`: its provider's estimate, which need not be what it bills.
+ * `sampled`: its provider's estimate, which need not be what it bills. `estimated`: ours, from rates.
  */
-export const grades = ['exact', 'late', 'lossy', 'sampled'] as const;
+export const grades = ['exact', 'late', 'lossy', 'sampled', 'estimated'] as const;
 export type Grade = (typeof grades)[number];
 
 /** What a server is that counts: an SFU, or a TURN server that is not ours. */
@@ -48,6 +48,7 @@ export const sourceSettings = z.discriminatedUnion('kind', [
     grade: z.enum(grades).default('exact'),
     meter: z.enum(meters).default('sfu'),
   }),
+  z.strictObject({ ...pulled, kind: z.literal('galene'), intervalSeconds: z.int().min(1).max(60).default(5) }),
   ...presets.map((kind) => z.strictObject({ ...pulled, kind: z.literal(kind) })),
   z.strictObject({
     ...base,

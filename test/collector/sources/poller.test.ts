@@ -93,6 +93,22 @@ describe.skipIf(!hasEmbeddedStore)('a source that is asked', () => {
     expect(await billed('coturn-1')).toBe(1_906_594n);
   });
 
+  it('of rates is billed by call and participant, also when the collector is started again between two looks', async () => {
+    const rate = (bitrate: number) =>
+      JSON.stringify([{ name: 'room', clients: [{ id: 'ann', down: [{ tracks: [{ bitrate }] }] }] }]);
+    const { look, make } = scene('galene', 'galene', [800_000, 800_000, 400_000, 400_000].map(rate));
+    await look(make(), 2);
+    await look(make(), 2);
+    // 15 s at 800 kbit/s and 15 s at 400 kbit/s; of the time between nobody knows.
+    expect(await billed('galene')).toBe(1_500_000n + 750_000n);
+    const row = z.object({ call_id: z.string(), participant_id: z.string() });
+    const who = await store.select(
+      row,
+      "SELECT DISTINCT call_id, participant_id FROM egress_samples WHERE source = 'galene' AND client_tx_bytes > 0",
+    );
+    expect(who).toEqual([{ call_id: 'room', participant_id: 'ann' }]);
+  });
+
   it('is down while it does not answer, or not with its metric, and nothing is stored', async () => {
     const { look, make, metrics } = scene('quiet', 'livekit', ['<html>', new Error('timeout')]);
     await look(make(), 2);

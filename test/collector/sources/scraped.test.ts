@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { samplesOf, wholeNumber } from '../../../collector/sources/exposition.ts';
-import { countersIn, meterOf } from '../../../collector/sources/scraped.ts';
-import { isPulled, sourceSettings, type PulledSettings } from '../../../collector/sources/source-settings.ts';
+import { countersIn, meterOf, type CounterSettings } from '../../../collector/sources/scraped.ts';
+import { isPulled, sourceSettings } from '../../../collector/sources/source-settings.ts';
 
 const vector = (name: string) => readFileSync(new URL(`../../vectors/${name}`, import.meta.url), 'utf8');
 
-function settings(fields: Record<string, unknown>): PulledSettings {
+function settings(fields: Record<string, unknown>): CounterSettings {
   const parsed = sourceSettings.parse({ name: 'sfu', url: 'http://127.0.0.1:9/metrics', ...fields });
-  if (!isPulled(parsed)) throw new Error('not a pulled one');
+  if (!isPulled(parsed) || parsed.kind === 'galene') throw new Error('not a pulled one');
   return parsed;
 }
 
