@@ -11,6 +11,8 @@ export const DATASOURCE_UID = 'turnpike';
 export const datasourceEnv = {
   CLICKHOUSE_HOST: 'Host of the ClickHouse server.',
   CLICKHOUSE_HTTP_PORT: 'Its HTTP port.',
+  CLICKHOUSE_HTTP_PATH:
+    'Path of its HTTP interface: / of a server, /clickhouse/ of the collector before the embedded store.',
   CLICKHOUSE_DATABASE: 'Database that holds the tables.',
   CLICKHOUSE_READER: 'User that may only read it.',
   CLICKHOUSE_READER_PASSWORD: "That user's password.",
@@ -33,6 +35,7 @@ export function renderDatasources(): string {
           protocol: 'http',
           host: env('CLICKHOUSE_HOST'),
           port: env('CLICKHOUSE_HTTP_PORT'),
+          path: env('CLICKHOUSE_HTTP_PATH'),
           username: env('CLICKHOUSE_READER'),
           defaultDatabase: env('CLICKHOUSE_DATABASE'),
         },

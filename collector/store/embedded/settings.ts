@@ -7,6 +7,7 @@ import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { Random } from '../../../kernel/random.ts';
+import { readerGrants, readerProfileXml } from '../reader-profile.ts';
 
 /** The service's own login. */
 export const ADMIN = 'turnpike';
@@ -78,6 +79,9 @@ function configXml(usersFile: string, made: Passwords, maxMemoryBytes: number): 
   <mark_cache_size>${Math.floor(maxMemoryBytes / 8)}</mark_cache_size>
   <max_connections>256</max_connections>
   <keep_alive_timeout>10</keep_alive_timeout>
+  <access_control_improvements>
+    <settings_constraints_replace_previous>true</settings_constraints_replace_previous>
+  </access_control_improvements>
   <http_handlers>
 ${rule(ADMIN, made.admin)}
 ${rule(READER, made.reader)}
@@ -91,31 +95,20 @@ function usersXml(made: Passwords, database: string): string {
   const loopback = '<networks><ip>127.0.0.1</ip><ip>::1</ip></networks>';
   const login = (password: string, profile: string) =>
     `<password_sha256_hex>${sha256(password)}</password_sha256_hex>${loopback}<profile>${profile}</profile><quota>default</quota>`;
+  const grants = readerGrants(database).map((grant) => `<query>${grant}</query>`);
   return `<clickhouse>
   <profiles>
     <default/>
-    <reader>
-      <readonly>2</readonly>
-      <max_execution_time>30</max_execution_time>
-      <max_memory_usage>1000000000</max_memory_usage>
-      <max_result_rows>1000000</max_result_rows>
-      <max_concurrent_queries_for_user>16</max_concurrent_queries_for_user>
-      <constraints>
-        <max_execution_time><min>1</min><max>60</max></max_execution_time>
-        <max_memory_usage><min>1</min><max>2000000000</max></max_memory_usage>
-        <max_result_rows><min>1</min><max>10000000</max></max_result_rows>
-        <max_concurrent_queries_for_user><const/></max_concurrent_queries_for_user>
-      </constraints>
-    </reader>
+    <${READER}>
+${readerProfileXml('      ')}    </${READER}>
   </profiles>
   <quotas><default/></quotas>
   <users>
     <default><no_password/>${loopback}<profile>default</profile><quota>default</quota>
       <grants><query>GRANT SYSTEM LISTEN ON *.*</query></grants></default>
     <${ADMIN}>${login(made.admin, 'default')}<access_management>1</access_management></${ADMIN}>
-    <${READER}>${login(made.reader, 'reader')}
-      <grants><query>GRANT SELECT ON ${database}.*</query><query>GRANT SELECT ON system.tables</query>
-        <query>GRANT SELECT ON system.columns</query><query>GRANT SELECT ON system.databases</query></grants></${READER}>
+    <${READER}>${login(made.reader, READER)}
+      <grants>${grants.join('')}</grants></${READER}>
   </users>
 </clickhouse>
 `;
