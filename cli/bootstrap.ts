@@ -18,6 +18,7 @@ const secretNames = [
   'TURNPIKE_RELAY_TOKEN',
   'TURNPIKE_SOURCE_TOKEN',
   'TURNPIKE_OPERATOR_TOKEN',
+  'TURNPIKE_READER_PASSWORD',
 ] as const;
 export type SecretName = (typeof secretNames)[number];
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -34,6 +35,8 @@ export interface Bootstrap {
 
 /** Name of the file that holds the API token alone, so that `$(cat …)` works in a shell. */
 export const API_TOKEN_FILE = 'api-token';
+/** The same for the password of people's queries. */
+export const READER_PASSWORD_FILE = 'reader-password';
 
 /**
  * Environment first, then `<data>/secrets.json`. With `generate`, what is missing is made and kept; without, it is an
@@ -68,7 +71,7 @@ export function loadBootstrap(options: {
   if (issues.length > 0) {
     throw new TurnpikeError('TP_KERNEL_CONFIG', 'The bootstrap environment has faults.', { issues });
   }
-  if (options.generate) keep(options.data, { ...saved, ...made }, secrets.TURNPIKE_API_TOKEN);
+  if (options.generate) keep(options.data, { ...saved, ...made }, secrets);
   return { appId, keyId, secrets };
 }
 
@@ -106,11 +109,12 @@ function readSaved(data: string): SavedSecrets {
   }
 }
 
-function keep(data: string, saved: SavedSecrets, apiToken: string): void {
+function keep(data: string, saved: SavedSecrets, secrets: Bootstrap['secrets']): void {
   try {
     mkdirSync(data, { recursive: true, mode: 0o700 });
     writePrivate(join(data, 'secrets.json'), `${JSON.stringify(saved, null, 2)}\n`);
-    writePrivate(join(data, API_TOKEN_FILE), apiToken);
+    writePrivate(join(data, API_TOKEN_FILE), secrets.TURNPIKE_API_TOKEN);
+    writePrivate(join(data, READER_PASSWORD_FILE), secrets.TURNPIKE_READER_PASSWORD);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new TurnpikeError('TP_KERNEL_CONFIG', `The data directory cannot be written: ${reason}.`, { cause: error });
@@ -143,6 +147,7 @@ export function authorityOf(config: Config, bootstrap: Bootstrap, clock: Clock):
       relayTokenHash: hashToken(secrets.TURNPIKE_RELAY_TOKEN),
       sourceTokenHash: hashToken(secrets.TURNPIKE_SOURCE_TOKEN),
       operatorTokenHash: hashToken(secrets.TURNPIKE_OPERATOR_TOKEN),
+      readerPasswordHash: hashToken(secrets.TURNPIKE_READER_PASSWORD),
     },
     clock,
   );

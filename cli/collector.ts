@@ -23,7 +23,7 @@ import { listen } from './listen.ts';
 import { runRole } from './role.ts';
 import { createService } from './service.ts';
 import { settingsOf } from './settings.ts';
-import { explainingStore, openConfiguredStore, retentionOf } from './store.ts';
+import { explainingStore, openConfiguredStore, readerEndpointOf, retentionOf } from './store.ts';
 
 const SERVICE_SECRETS: SecretName[] = ['TURNPIKE_RELAY_TOKEN', 'TURNPIKE_SOURCE_TOKEN', 'TURNPIKE_OPERATOR_TOKEN'];
 const APP_SECRETS: SecretName[] = ['TURNPIKE_KEY_SECRET', 'TURNPIKE_API_TOKEN'];
@@ -48,7 +48,8 @@ export async function collector(command: Command): Promise<void> {
       random,
     });
     lifecycle.onClose('spool', () => spool.close());
-    const http = await createService({ config, authority, store, spool, log, metrics, clock, random });
+    const reader = readerEndpointOf(config);
+    const http = await createService({ config, authority, store, reader, spool, log, metrics, clock, random });
     lifecycle.onClose('http', () => http.close());
     const { host, port } = config.http;
     await listen(http, { host, port, flag: '--port <port>' });

@@ -413,6 +413,7 @@ export const bootstrapEnv = {
   TURNPIKE_RELAY_TOKEN: 'Token that relays report with.',
   TURNPIKE_SOURCE_TOKEN: 'Token that SFU sources report with.',
   TURNPIKE_OPERATOR_TOKEN: 'Token of the operator: console, alerts, /metrics.',
+  TURNPIKE_READER_PASSWORD: 'Password of people’s queries at /clickhouse/.',
 } as const;
 
 /** Environment of `turnpike check`: what should not stand in a command line, where others can read it. */

@@ -58,12 +58,12 @@ function roles(program: Command, argv: readonly string[]): void {
     const { collector } = await import('./collector.ts');
     await collector(command);
   });
-  withConfig(program.command('migrate').description('create or upgrade the tables'), STORE).action(
-    async (_options: unknown, command: Command) => {
+  withConfig(program.command('migrate').description('create or upgrade the tables'), STORE)
+    .option('--print-reader <user>', 'only print the statements that make a user for people’s queries')
+    .action(async (_options: unknown, command: Command) => {
       const { migrateTables } = await import('./migrate.ts');
       await migrateTables(command);
-    },
-  );
+    });
 }
 
 function tools(program: Command): void {

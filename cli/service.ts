@@ -14,6 +14,7 @@ import { DurableWriter } from '../collector/intake/durable-writer.ts';
 import type { IntakeSpool } from '../collector/intake/intake-spool.ts';
 import { egressRoutes, usageRoutes } from '../collector/intake/metering-routes.ts';
 import { statsRoutes } from '../collector/intake/stats-routes.ts';
+import { readerRoutes } from '../collector/reader/reader-routes.ts';
 import { cloudflareClient } from '../collector/sources/cloudflare-client.ts';
 import { CloudflarePoller } from '../collector/sources/cloudflare-poller.ts';
 import { fetchText } from '../collector/sources/fetch-text.ts';
@@ -23,7 +24,7 @@ import { RedisListener } from '../collector/sources/redis-listener.ts';
 import { gradeOf } from '../collector/sources/scraped.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
 import { isPulled } from '../collector/sources/source-settings.ts';
-import type { Store, StoreWriter } from '../collector/store/store.ts';
+import type { Store, StoreEndpoint, StoreWriter } from '../collector/store/store.ts';
 import { consoleRoutes } from '../dashboards/console/routes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
@@ -51,6 +52,8 @@ export interface ServiceParts {
   readonly config: Config;
   readonly authority: Authority;
   readonly store: Store;
+  /** The embedded store's way in for people's queries; absent where the store is a server of its own, which has its own. */
+  readonly reader?: (() => Promise<StoreEndpoint>) | undefined;
   /** Where rows wait while the store is slow or away. */
   readonly spool: IntakeSpool;
   readonly log: Logger;
@@ -112,6 +115,7 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   await http.register(callRoutes, { reader: store, clock });
   await http.register(statementRoutes, { reader: store, rateCard: config.billing.rateCard });
   await http.register(alertRoutes, { reader: store, clock, rules: standardRules });
+  if (parts.reader !== undefined) await http.register(readerRoutes, { endpoint: parts.reader });
   await http.register(clientRoutes, {});
   await http.register(consoleRoutes, {
     issue: (request) => issueForTrying(parts, request),

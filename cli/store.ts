@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { ClickHouseError } from '@clickhouse/client';
 import { openStore } from '../collector/store/clickhouse.ts';
 import type { ClickHouseStore, StoreOptions } from '../collector/store/clickhouse.ts';
-import { adminEndpoint, readConnection } from '../collector/store/embedded/connection.ts';
+import { adminEndpoint, readConnection, readerEndpoint } from '../collector/store/embedded/connection.ts';
+import type { EmbeddedConnection } from '../collector/store/embedded/connection.ts';
 import { startEmbedded } from '../collector/store/embedded/server.ts';
 import type { EmbeddedOptions } from '../collector/store/embedded/server.ts';
 import { migrate } from '../collector/store/migrations.ts';
@@ -29,13 +30,20 @@ export function embeddedOptions(config: Config, log: Logger): EmbeddedOptions {
 /** Asked for again whenever a connection fails: the embedded server has another port after each start. */
 export function endpointOf(config: Config): () => Promise<StoreEndpoint> {
   const { url, user, password, database } = config.clickhouse;
-  return async () => {
-    if (url !== undefined) return { url, user, password, database };
-    const connection = await readConnection(embeddedDirectory(config));
-    if (connection === undefined)
-      throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', `no embedded store is running in ${config.data}`);
-    return adminEndpoint(connection);
-  };
+  return async () =>
+    url === undefined ? adminEndpoint(await embeddedConnection(config)) : { url, user, password, database };
+}
+
+/** The embedded store as people may ask it; a server of one's own has its own users. */
+export function readerEndpointOf(config: Config): (() => Promise<StoreEndpoint>) | undefined {
+  if (config.clickhouse.url !== undefined) return undefined;
+  return async () => readerEndpoint(await embeddedConnection(config));
+}
+
+async function embeddedConnection(config: Config): Promise<EmbeddedConnection> {
+  const connection = await readConnection(embeddedDirectory(config));
+  if (connection !== undefined) return connection;
+  throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', `no embedded store is running in ${config.data}`);
 }
 
 export function openConfiguredStore(config: Config, log: Logger, more: Partial<StoreOptions> = {}): ClickHouseStore {

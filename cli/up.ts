@@ -8,7 +8,7 @@ import { createLog } from '../kernel/log.ts';
 import type { Logger } from '../kernel/log.ts';
 import { Lifecycle, onReloadSignal, onStopSignal } from '../kernel/lifecycle.ts';
 import { systemRandom } from '../kernel/random.ts';
-import { API_TOKEN_FILE, bootstrapEnvironment, loadBootstrap } from './bootstrap.ts';
+import { API_TOKEN_FILE, bootstrapEnvironment, loadBootstrap, READER_PASSWORD_FILE } from './bootstrap.ts';
 import type { Bootstrap } from './bootstrap.ts';
 import { startChild } from './child.ts';
 import type { Config } from './config.ts';
@@ -117,10 +117,16 @@ Turnpike is up.
   TURN       ${turnUrls(config).turn.join(' ')}
   key id     ${key} (app ${app})
   API token  ${isBootstrap ? `in ${token}` : 'as configured'}
-
+${readerLine(config)}
 ICE servers for a client:
 
   curl -sX POST ${base}/v1/turn/keys/${key}/credentials/generate-ice-servers -H "Authorization: Bearer ${isBootstrap ? `$(cat ${token})` : '$TURNPIKE_API_TOKEN'}" -H 'Content-Type: application/json' -d '{"ttl":3600}'
 
 `;
+}
+
+/** The embedded store alone has our door before it. */
+function readerLine(config: Config): string {
+  if (config.clickhouse.url !== undefined) return '';
+  return `  SQL        ${publicUrl(config)}/clickhouse/ (user reader, password in ${join(config.data, READER_PASSWORD_FILE)})\n`;
 }

@@ -51,6 +51,7 @@ export const errorTable = {
   ],
   TP_COLLECTOR_EMPTY: [400, 'The recording has no connection in it.'],
   TP_COLLECTOR_RETENTION: [400, 'All of the recording is older than what the store keeps, or in the future.'],
+  TP_COLLECTOR_QUERY: [403, 'Queries here only read.'],
   TP_COLLECTOR_CALL: [404, 'There is no such call.'],
   TP_BILLING_PERIOD: [400, 'The period must be a month such as 2026-11.'],
   TP_BILLING_RATE_CARD: [404, 'There is no such rate card.'],

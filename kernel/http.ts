@@ -19,6 +19,8 @@ declare module 'fastify' {
     allow?: readonly PrincipalKind[] | 'anyone';
     /** Query parameter in which the token is accepted too (beacons cannot set headers; the TURN REST draft has `key`). */
     tokenInQuery?: 'token' | 'key';
+    /** Header in which the token is accepted too (ClickHouse's clients over TLS have one of their own). */
+    tokenInHeader?: 'x-clickhouse-key';
   }
   interface FastifyRequest {
     principal: Principal | undefined;
@@ -103,7 +105,9 @@ function tokenOf(request: FastifyRequest): string | undefined {
       .toString('utf8')
       .replace(/^[^:]*:/, '');
   }
-  const parameter = request.routeOptions.config.tokenInQuery;
+  const { tokenInHeader: header, tokenInQuery: parameter } = request.routeOptions.config;
+  const inHeader = header === undefined ? undefined : request.headers[header];
+  if (typeof inHeader === 'string') return inHeader;
   if (parameter === undefined) return undefined;
   const inQuery = (request.query as Record<string, unknown>)[parameter];
   return typeof inQuery === 'string' ? inQuery : undefined;

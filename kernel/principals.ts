@@ -46,6 +46,7 @@ export type Principal =
   | { readonly kind: 'report'; readonly claims: ReportClaims }
   | { readonly kind: 'relay' }
   | { readonly kind: 'source' }
+  | { readonly kind: 'reader' }
   | { readonly kind: 'operator' };
 export type PrincipalKind = Principal['kind'];
 
@@ -68,6 +69,8 @@ export interface AuthoritySettings {
   readonly relayTokenHash: string;
   readonly sourceTokenHash: string;
   readonly operatorTokenHash: string;
+  /** Of the password of people's queries; absent where the service has no store of its own to ask. */
+  readonly readerPasswordHash?: string | undefined;
 }
 
 export function hashToken(token: string): string {
@@ -82,6 +85,7 @@ export function createAuthority(settings: AuthoritySettings, clock: Clock): Auth
     [settings.relayTokenHash, { kind: 'relay' }],
     [settings.sourceTokenHash, { kind: 'source' }],
     [settings.operatorTokenHash, { kind: 'operator' }],
+    ...(settings.readerPasswordHash === undefined ? [] : [[settings.readerPasswordHash, { kind: 'reader' }] as const]),
   ];
   return {
     apps: settings.apps,

@@ -35,11 +35,13 @@ describe('bootstrap secrets', () => {
     const first = load();
     const second = load({ random: seededRandom('another') });
     expect(second.secrets).toEqual(first.secrets);
-    for (const file of ['secrets.json', 'api-token']) expect(statSync(join(data, file)).mode & 0o777).toBe(0o600);
+    const files = ['secrets.json', 'api-token', 'reader-password'];
+    for (const file of files) expect(statSync(join(data, file)).mode & 0o777).toBe(0o600);
+    expect(readFileSync(join(data, 'reader-password'), 'utf8')).toBe(first.secrets.TURNPIKE_READER_PASSWORD);
     expect(readFileSync(join(data, 'api-token'), 'utf8')).toBe(first.secrets.TURNPIKE_API_TOKEN);
   });
   it('are all different', () => {
-    expect(new Set(Object.values(load().secrets)).size).toBe(5);
+    expect(new Set(Object.values(load().secrets)).size).toBe(6);
   });
   it('come from the environment first, and what came from there is not written down', () => {
     const secret = 'a secret from the environment';

@@ -31,6 +31,7 @@ const tokens: Readonly<Record<PrincipalKind, string>> = {
   relay: 'relay-token',
   source: 'source-token',
   operator: 'operator-token',
+  reader: 'reader-password',
   report: issueReportToken(
     {
       keyId: 'main',
@@ -78,10 +79,12 @@ describe('a service that is bound to more than loopback', () => {
           relayTokenHash: hashToken(tokens.relay),
           sourceTokenHash: hashToken(tokens.source),
           operatorTokenHash: hashToken(tokens.operator),
+          readerPasswordHash: hashToken(tokens.reader),
         },
         clock,
       ),
       store,
+      reader: () => Promise.reject(new Error('there is none')),
       spool: spool.spool,
       log: silentLog,
       metrics: new Metrics(),

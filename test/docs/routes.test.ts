@@ -81,6 +81,7 @@ describe('docs/routes.md', () => {
       config: loadConfig(configSchema, { env: {}, flags: {} }),
       authority,
       store,
+      reader: () => Promise.reject(new Error('there is none')),
       spool: spool.spool,
       log: silentLog,
       metrics: new Metrics(),
