@@ -299,20 +299,14 @@ export const channelChecks = checksOf('channels', [
     section: 'RFC 8656 §12',
     expected: '400 for another peer 4 minutes after the end, success after 6',
     slow: true,
-    async run(context) {
-      const subject = await context.allocated((requests) => requests.allocate({ seconds: 3_600 }));
-      const peer = await context.target(subject);
-      await subject.bind(CHANNEL, peer);
-      await context.wait(CHANNEL_LIFETIME + 240_000);
-      await subject.must('Refresh', (requests) => requests.refresh(3_600));
-      const other = { ...peer, port: peer.port + 1 };
-      const early = await subject.ask(subject.requests.channelBind(CHANNEL, other));
-      await context.wait(120_000);
-      await subject.must('Refresh', (requests) => requests.refresh(3_600));
-      const late = await subject.ask(subject.requests.channelBind(CHANNEL, other));
-      const conforms = expectOutcome(early, 400).conforms && expectOutcome(late, 'success').conforms;
-      return { conforms, got: `${tell(early)}, then ${tell(late)}` };
-    },
+    run: (context) => rests(context, (peer) => [CHANNEL, { ...peer, port: peer.port + 1 }]),
+  },
+  {
+    name: 'channel-peer-rests',
+    section: 'RFC 8656 §12',
+    expected: '400 for another number 4 minutes after the end, success after 6',
+    slow: true,
+    run: (context) => rests(context, (peer) => [CHANNEL + 1, peer]),
   },
 ]);
 
@@ -322,4 +316,19 @@ async function conflict(context: Context, second: (peer: Endpoint) => readonly [
   const peer = await context.target(subject);
   await subject.bind(CHANNEL, peer);
   return expectOutcome(await subject.ask(subject.requests.channelBind(...second(peer))), 400);
+}
+
+/** A second binding of a number or a peer whose first has ended. */
+async function rests(context: Context, second: (peer: Endpoint) => readonly [number, Endpoint]): Promise<Finding> {
+  const subject = await context.allocated((requests) => requests.allocate({ seconds: 3_600 }));
+  const peer = await context.target(subject);
+  await subject.bind(CHANNEL, peer);
+  await context.wait(CHANNEL_LIFETIME + 240_000);
+  await subject.must('Refresh', (requests) => requests.refresh(3_600));
+  const early = await subject.ask(subject.requests.channelBind(...second(peer)));
+  await context.wait(120_000);
+  await subject.must('Refresh', (requests) => requests.refresh(3_600));
+  const late = await subject.ask(subject.requests.channelBind(...second(peer)));
+  const conforms = expectOutcome(early, 400).conforms && expectOutcome(late, 'success').conforms;
+  return { conforms, got: `${tell(early)}, then ${tell(late)}` };
 }

@@ -4,12 +4,17 @@ import { attributes } from '../stun/attributes.ts';
 import type { Setter } from '../stun/message-writer.ts';
 import { checksOf, type Finding, Unable } from './check.ts';
 import type { Context } from './context.ts';
+import { all } from './finding.ts';
 import type { Peer } from './peer.ts';
 import { UNKNOWN_REQUIRED } from './stun.ts';
 import type { Subject } from './subject.ts';
 
 /** An RTP packet of video, and what still fits an Ethernet frame with the indication's 36 octets around it. */
 const PAYLOADS = [1, 172, 1_200, 1_400] as const;
+
+/** As much as an IPv4 datagram carries in an Ethernet frame: what is relayed of it is longer than a frame on the client's side. */
+const FRAME_FILLER = 1_472;
+const CHANNEL = 0x4001;
 
 /** A client with a peer that it has permitted. */
 async function permitted(context: Context): Promise<{ subject: Subject; peer: Peer }> {
@@ -27,6 +32,14 @@ async function discarded(context: Context, make: (peer: Peer) => readonly Setter
   const arrived = peer.heard().length;
   const got = [...(arrived > 0 ? ['relayed'] : []), ...(reaction === undefined ? [] : [`answered ${reaction}`])];
   return { conforms: got.length === 0, got: got.join(', ') || 'discarded' };
+}
+
+/** Lost is not cut: on the client's side these are IP fragments, which networks drop. */
+function whole(arrived: Buffer | undefined, sent: Buffer): Finding {
+  if (arrived === undefined) throw new Unable('nothing arrived: something on the way drops IP fragments');
+  const conforms = arrived.equals(sent);
+  const got = arrived.length === sent.length && !conforms ? 'other octets' : `${arrived.length} octets`;
+  return { conforms, got };
 }
 
 const data = (context: Context): Setter => attribute(attributes.DATA.type, context.payload(20));
@@ -69,6 +82,34 @@ export const dataChecks = checksOf('data', [
         }
       }
       return { conforms: true, got: `${PAYLOADS.join(', ')} octets` };
+    },
+  },
+  {
+    name: 'payload-whole',
+    section: 'RFC 8656 §11.2',
+    expected: '1472 octets in one piece, either way, in indications and on a channel',
+    async run(context) {
+      const { subject, peer } = await permitted(context);
+      const payload = context.payload(FRAME_FILLER);
+      const up = async (frame: () => Uint8Array): Promise<Finding> => {
+        const datagram = await peer.hears(() => subject.tell(frame()));
+        return whole(datagram?.payload, payload);
+      };
+      const down = async (): Promise<Finding> => {
+        const delivery = await subject.hears(() => peer.send(payload, subject.relayed));
+        return whole(delivery !== undefined && 'payload' in delivery ? delivery.payload : undefined, payload);
+      };
+      const send = await up(() => subject.requests.send(peer.endpoint, payload));
+      const received = await down();
+      await subject.bind(CHANNEL, peer.endpoint);
+      const toPeer = await up(() => subject.frame(CHANNEL, payload));
+      const fromPeer = await down();
+      return all([
+        ['Send', send],
+        ['Data', received],
+        ['ChannelData to the peer', toPeer],
+        ['ChannelData from the peer', fromPeer],
+      ]);
     },
   },
   {

@@ -5,6 +5,7 @@ import { channelChecks } from './channels.ts';
 import type { Check } from './check.ts';
 import { dataChecks } from './data.ts';
 import { pairChecks } from './pairs.ts';
+import { passwordAlgorithmChecks } from './password-algorithms.ts';
 import { permissionChecks } from './permissions.ts';
 import { refreshChecks } from './refresh.ts';
 import { securityChecks } from './security.ts';
@@ -13,6 +14,7 @@ import { stunChecks } from './stun.ts';
 export const suite: readonly Check[] = [
   ...stunChecks,
   ...authenticationChecks,
+  ...passwordAlgorithmChecks,
   ...allocateChecks,
   ...pairChecks,
   ...refreshChecks,
