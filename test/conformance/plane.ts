@@ -22,6 +22,11 @@ import type { Allocated, AllocateOptions, CreatePlane, Leg, StageOptions } from 
 const CHANNEL = 0x4001;
 const hello = Buffer.from('hello, peer!');
 const empty = Buffer.alloc(0);
+/** What fills an Ethernet frame over IPv4, and what no longer fits one. */
+const frameFillers = [1_472, 1_500];
+const filler = (length: number) => Buffer.from(Array.from({ length }, (_octet, at) => at % 251));
+/** An indication around a payload to or from an IPv4 peer: header, XOR-PEER-ADDRESS, the header of DATA. */
+const INDICATION = 20 + 12 + 4;
 
 type Open = (options?: StageOptions) => Promise<Stage>;
 
@@ -279,6 +284,18 @@ function fromClientToPeer(open: Open): void {
     expect((await peer.next()).bytes.equals(large)).toBe(true);
   });
 
+  it.each(frameFillers)('sends a peer one datagram of the %i octets that were framed, either way', async (length) => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    const payload = filler(length);
+    await client.send(channelData(CHANNEL, payload), stage.listener);
+    await client.send(sendIndication(peer.local, payload), stage.listener);
+    for (let count = 0; count < 2; count += 1) expect((await peer.next()).bytes.equals(payload)).toBe(true);
+    await stage.settled(allocation, 'internet', { peerTxPackets: 2n });
+    const frames = [4 + length, INDICATION + length];
+    expect(stage.counters(allocation)).toEqual(reading({ internet: upward(frames, [length, length]) }));
+  });
+
   it('drops channel numbers outside 0x4000 to 0x4FFF', async () => {
     const stage = await open();
     const { allocation, client } = await channelScene(stage);
@@ -380,6 +397,21 @@ function fromPeerToClient(open: Open): void {
     expect((await client.next()).bytes).toEqual(channelData(CHANNEL, empty));
     await other.send(empty, allocation.relayed);
     expect(readDataIndication((await client.next()).bytes).payload).toEqual(empty);
+  });
+
+  it.each(frameFillers)('frames the %i octets of a datagram in one message, either way', async (length) => {
+    const stage = await open();
+    const { allocation, client, peer } = await channelScene(stage);
+    const other = await stage.leg();
+    const payload = filler(length);
+    await peer.send(payload, allocation.relayed);
+    expect((await client.next()).bytes.equals(channelData(CHANNEL, payload))).toBe(true);
+    await other.send(payload, allocation.relayed);
+    const { bytes } = await client.next();
+    expect(readDataIndication(bytes)).toEqual({ peer: other.local, payload });
+    await stage.settled(allocation, 'internet', { clientTxPackets: 2n });
+    const frames = [4 + length, INDICATION + length];
+    expect(stage.counters(allocation)).toEqual(reading({ internet: downward([length, length], frames) }));
   });
 
   it('drops what comes from an address without a permission', async () => {
