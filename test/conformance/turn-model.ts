@@ -69,6 +69,8 @@ export interface ModelRules {
   readonly permissions: number;
   readonly channels: number;
   readonly nonceLifetime: number;
+  /** From when on this user's credentials begin nothing any more. */
+  endOf(user: string): number;
   isDenied(address: string): boolean;
 }
 
@@ -140,6 +142,8 @@ export class TurnModel {
     if (signed.password === 'none') return { code: 401 };
     if (now >= signed.nonceFrom + this.#rules.nonceLifetime) return { code: 438 };
     if (signed.password === 'wrong') return { code: 401 };
+    // Credentials that are over open nothing; what was made with them goes on in its owner's hands.
+    if (allocation?.user !== signed.user && now >= this.#rules.endOf(signed.user)) return { code: 401 };
     // §5: who made it, or nobody.
     if (allocation !== undefined && allocation.user !== signed.user && asked.method !== 'allocate')
       return { code: 441 };
