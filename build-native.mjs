@@ -2,7 +2,7 @@
  * Compiles the native plane's addon into build/native/, with the system's C++ compiler and the headers of the node-api-headers
  * package. Part of the install; where it cannot be done the relay works without it (`--plane dgram`), and one line says so.
  *
- *     node build-native.mjs [--required]
+ *     node build-native.mjs [--required] [directory of sources, addon]
  *
  * `CXX` names another compiler than c++, `CXXFLAGS` adds to its flags. `--required`: failing is an error.
  */
@@ -49,7 +49,10 @@ function attempt(sources, addon) {
   }
 }
 
-const failure = attempt('relay/planes/native/addon', 'build/native/turnpike.node');
+const [sources = 'relay/planes/native/addon', addon = 'build/native/turnpike.node'] = process.argv
+  .slice(2)
+  .filter((argument) => !argument.startsWith('--'));
+const failure = attempt(sources, addon);
 if (failure !== undefined) {
   process.stderr.write(`The native plane was not built, the dgram plane is used: ${failure}\n`);
   if (process.argv.includes('--required')) process.exitCode = 1;

@@ -116,7 +116,7 @@ async function main(): Promise<void> {
 
 if (process.argv[2] === 'serve') {
   answerMemory();
-  await serve(process.argv[3] as ServerName, Number(process.argv[4]), 0, USER, PASSWORD);
+  await serve(process.argv[3] as ServerName, Number(process.argv[4]), USER, PASSWORD);
 } else {
   await main();
 }

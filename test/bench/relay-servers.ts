@@ -1,46 +1,39 @@
 /** The servers that bench:relay measures, each to be run in a process of its own. */
-import { createSocket } from 'node:dgram';
 import { createRequire } from 'node:module';
 import { parseCidr } from '../../kernel/address.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import { createDgramPlane } from '../../relay/planes/dgram/dgram-plane.ts';
+import { loadAddon } from '../../relay/planes/native/addon.ts';
+import { createNativePlane } from '../../relay/planes/native/native-plane.ts';
 import type { PlaneOptions } from '../../relay/planes/plane.ts';
 import { createPeerPolicy } from '../../relay/policy/peer-policy.ts';
 import { TurnCore } from '../../relay/turn/core.ts';
 
-export type ServerName = 'floor' | 'turnpike' | 'node-turn' | 'coturn';
+export type ServerName = 'native' | 'native-2' | 'turnpike' | 'node-turn' | 'coturn';
 
 const HOST = '127.0.0.1';
 
 export async function serve(
   name: ServerName,
   port: number,
-  sink: number,
   username: string,
   password: string,
+  refusalsPerSecond?: number,
 ): Promise<void> {
-  if (name === 'floor') serveFloor(port, sink);
-  else if (name === 'turnpike') await serveTurnpike(port, password);
+  if (name === 'turnpike') await serveTurnpike(port, password, 0, refusalsPerSecond);
+  else if (name === 'native') await serveTurnpike(port, password, 1, refusalsPerSecond);
+  else if (name === 'native-2') await serveTurnpike(port, password, 2, refusalsPerSecond);
   else serveNodeTurn(port, username, password);
 }
 
-function serveFloor(port: number, sink: number): void {
-  const options = {
-    type: 'udp4',
-    recvBufferSize: 4 << 20,
-    sendBufferSize: 4 << 20,
-    lookup: (address: string, _options: unknown, answer: (error: null, address: string, family: number) => void) =>
-      answer(null, address, 4),
-  } as const;
-  const outward = createSocket(options);
-  outward.bind(0, HOST);
-  const inward = createSocket(options);
-  inward.on('message', (bytes) => outward.send(bytes.subarray(4), sink, HOST));
-  inward.bind(port, HOST);
-}
-
-async function serveTurnpike(port: number, password: string): Promise<void> {
+/** With so many threads of the native plane; none is the plane on Node's sockets. */
+async function serveTurnpike(
+  port: number,
+  password: string,
+  threads: number,
+  refusalsPerSecond: number | undefined,
+): Promise<void> {
   const loopback = parseCidr('127.0.0.0/8');
   if (loopback === undefined) throw new Error('unreachable');
   const policy = createPeerPolicy({ ownAddresses: [HOST], allow: [loopback], sfuRanges: [], hairpin: 'app' });
@@ -51,7 +44,13 @@ async function serveTurnpike(port: number, password: string): Promise<void> {
     portQuarantine: 60_000,
     socketBufferBytes: 4 << 20,
   };
-  const plane = createDgramPlane(options, { clock: systemClock, random: systemRandom });
+  const deps = { clock: systemClock, random: systemRandom };
+  const addon = loadAddon();
+  if (threads > 0 && addon instanceof Error) throw addon;
+  const plane =
+    threads === 0 || addon instanceof Error
+      ? createDgramPlane(options, deps)
+      : createNativePlane(options, { ...deps, addon, threads });
   const core = new TurnCore({
     realm: 'bench',
     nonceKey: systemRandom.bytes(32),
@@ -59,6 +58,7 @@ async function serveTurnpike(port: number, password: string): Promise<void> {
     random: systemRandom,
     relayPorts: { first: 20_000, last: 29_999 },
     families: [4],
+    ...(refusalsPerSecond === undefined ? {} : { refusalsPerSecond }),
     authenticator: {
       lookup: () => ({
         ok: true,

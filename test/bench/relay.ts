@@ -1,233 +1,274 @@
 /**
- * What one relayed packet costs: ChannelData with 1,000 octets of payload over loopback, one direction at a time, 16
- * allocations made with real Allocate and ChannelBind requests.
+ * What one relayed packet costs, how fast a relay is, and what an allocation costs: Turnpike's planes beside coturn and node-turn,
+ * over loopback, in one run.
  *
- *     npm run bench:relay -- [--direction up|down] [--rate 20000] [--seconds 3] [--rounds 3]
+ *     npm run bench:relay -- [--framing channel,indication] [--direction up,down,both] [--payload 172,1000]
+ *         [--allocations 20,1000] [--rate 200000] [--seconds 3] [--rounds 3] [--servers native,turnpike,coturn,…]
+ *         [--coturn PATH] [--json FILE] [--only packets,highest,allocations]
  *
- * Measured is the CPU time (user and system, from /proc) of the server's process alone, divided by the packets that came out
- * of it, after a second of warming up. Of several rounds the cheapest is told: what disturbs a round only ever adds to it.
- * Loopback has no network card, so the kernel's part is understated; generator and sink share the machine, and what is lost
- * may have been lost on them: compare ratios, not absolutes. `floor` is no TURN server: one Node socket in, one out, nothing
- * looked up and nothing asked of the send. It is what no relay on dgram can beat.
+ * Every comma makes a case of its own; what is printed without any is ChannelData of 1,000 octets, up and down, for 20 allocations.
+ * Servers take turns in every round, so that what disturbs the machine disturbs all of them, and medians are told. CPU is that
+ * of the server's process (user and system, from /proc), by packets that came out of it, after a warm-up. A server of one thread
+ * is held to one core. Loopback has no network card and the generator shares the machine: compare ratios, not absolutes.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { createSocket } from 'node:dgram';
-import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { setImmediate, setTimeout } from 'node:timers/promises';
+import { existsSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { Endpoint } from '../../kernel/address.ts';
-import { readAnswer, TurnClient } from '../relay/turn-client.ts';
-import { cpuOf } from './processes.ts';
+import { textTable } from '../../kernel/text-table.ts';
+import { cpuOf, memoryOf } from './processes.ts';
+import { buildLoad, ceilingOf, HOST, PASSWORD, Scene, USER } from './relay-load.ts';
+import type { Case, Outcome } from './relay-load.ts';
 import { serve } from './relay-servers.ts';
 import type { ServerName } from './relay-servers.ts';
 
-const HOST = '127.0.0.1';
-const ALLOCATIONS = 16;
-const PAYLOAD = 1000;
-const CHANNEL = 0x4001;
-const WARM_UP_SECONDS = 1;
-/** Largest run of datagrams sent without letting anything be received. */
-const BURST = 64;
-const USER = 'bench';
-const PASSWORD = 'bench-password';
+const LABELS: Record<ServerName, string> = {
+  native: 'Turnpike native, 1 thread',
+  'native-2': 'Turnpike native, 2 threads',
+  turnpike: 'Turnpike dgram',
+  coturn: 'coturn',
+  'node-turn': 'node-turn',
+};
+/** node-turn cannot be offered more: it drops everything that it does not get to. */
+const GENTLE_RATE = 20_000;
+/** Packets lost of a thousand at which a rate is called too high. */
+const LOSS = 1;
+/** Allocations whose cost and memory is told. */
+const IDLE = 1000;
+/** Those before them: code is compiled, pools are filled. */
+const BEFORE = 3000;
+const WARM_UP = 0.5;
 
-/** One datagram to send again and again, and from where. */
-interface Stream {
-  readonly socket: Socket;
-  readonly bytes: Buffer;
-  readonly to: Endpoint;
+const { values } = parseArgs({
+  args: process.argv[2] === 'serve' ? [] : process.argv.slice(2),
+  options: {
+    framing: { type: 'string', default: 'channel' },
+    direction: { type: 'string', default: 'up,down' },
+    payload: { type: 'string', default: '1000' },
+    allocations: { type: 'string', default: '20' },
+    rate: { type: 'string', default: '200000' },
+    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '3' },
+    servers: { type: 'string', default: 'native,native-2,turnpike,coturn,node-turn' },
+    coturn: { type: 'string', default: '/usr/bin/turnserver' },
+    only: { type: 'string', default: 'packets,highest,allocations' },
+    json: { type: 'string' },
+  },
+});
+
+class Server {
+  readonly name: ServerName;
+  readonly port: number;
+  readonly #child: ChildProcess;
+
+  constructor(name: ServerName, port: number) {
+    this.name = name;
+    this.port = port;
+    const own = [process.execPath, process.argv[1] ?? '', 'serve', name, String(port)];
+    const coturn = [
+      `${values.coturn} -n --log-file=/dev/null --no-stdout-log --pidfile=/dev/null --no-cli --no-tls --no-dtls -m 1`,
+      `-L ${HOST} -E ${HOST} -p ${port} --min-port=20000 --max-port=29999 --allow-loopback-peers`,
+      `--lt-cred-mech -r bench -u ${USER}:${PASSWORD}`,
+    ].flatMap((line) => line.split(' '));
+    const command = name === 'coturn' ? coturn : own;
+    const pinned = name !== 'native-2' && existsSync('/usr/bin/taskset') ? ['/usr/bin/taskset', '-c', '1'] : [];
+    const [program = '', ...parameters] = [...pinned, ...command];
+    this.#child = spawn(program, parameters, {
+      stdio: ['ignore', 'ignore', name === 'coturn' ? 'ignore' : 'inherit'],
+    });
+  }
+
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error(`cannot start ${this.name}`);
+    return this.#child.pid;
+  }
+
+  async stop(): Promise<void> {
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await exited;
+  }
 }
 
-interface Result {
-  readonly name: ServerName;
+const load = process.argv[2] === 'serve' ? undefined : buildLoad();
+
+async function withServer<T>(name: ServerName, use: (server: Server, scene: Scene) => T | Promise<T>): Promise<T> {
+  if (load === undefined) throw new Error('unreachable');
+  const scene = new Scene(load);
+  const server = new Server(name, scene.server);
+  try {
+    return await use(server, scene);
+  } finally {
+    scene.close();
+    await server.stop();
+  }
+}
+
+interface Figures {
   readonly offered: number;
   readonly relayed: number;
+  /** Of the packets offered. */
   readonly loss: number;
   /** CPU microseconds per relayed packet. */
   readonly user: number;
   readonly system: number;
+  /** Microseconds. */
+  readonly p50: number;
+  readonly p99: number;
 }
 
-async function bind(port = 0): Promise<Socket> {
-  // As in the plane: numeric addresses are not to be looked up, or the generator is measured instead.
-  const socket = createSocket({ type: 'udp4', lookup: (address, _options, answer) => answer(null, address, 4) });
-  const listening = once(socket, 'listening');
-  socket.bind(port, HOST);
-  await listening;
-  socket.setRecvBufferSize(4 << 20);
-  socket.setSendBufferSize(4 << 20);
-  return socket;
+function figures(
+  { sent, received, p50, p99 }: Outcome,
+  seconds: number,
+  cpu: { user: number; system: number },
+): Figures {
+  return {
+    offered: sent / seconds,
+    relayed: received / seconds,
+    loss: 1 - received / sent,
+    user: cpu.user / received,
+    system: cpu.system / received,
+    p50,
+    p99,
+  };
 }
 
-async function freePort(): Promise<number> {
-  const socket = await bind();
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
-}
-
-/** Sends requests until one is answered; each is lost and sent again like over any network. */
-async function ask(socket: Socket, server: Endpoint, request: Uint8Array): Promise<ReturnType<typeof readAnswer>> {
-  for (let attempt = 0; attempt < 50; attempt += 1) {
-    const answered = once(socket, 'message', { signal: AbortSignal.timeout(200) });
-    socket.send(request, server.port, server.address);
-    try {
-      const [bytes] = (await answered) as [Buffer];
-      return readAnswer(bytes);
-    } catch {
-      // Not up yet, or lost.
-    }
-  }
-  throw new Error('the server does not answer');
-}
-
-/** An allocation with a channel to the peer. Returns the relayed address. */
-async function allocate(socket: Socket, server: Endpoint, peer: Endpoint): Promise<Endpoint> {
-  const client = new TurnClient(USER, PASSWORD);
-  client.learn(await ask(socket, server, client.allocate()));
-  const { relayed, code } = await ask(socket, server, client.allocate());
-  if (relayed === undefined) throw new Error(`Allocate was answered ${code}`);
-  const bound = await ask(socket, server, client.channelBind(CHANNEL, peer));
-  if (bound.messageClass !== 'success') throw new Error(`ChannelBind was answered ${bound.code}`);
-  return relayed;
-}
-
-async function generate(streams: readonly Stream[], rate: number, seconds: number): Promise<number> {
-  const start = performance.now();
-  let sent = 0;
-  for (;;) {
-    const elapsed = performance.now() - start;
-    if (elapsed >= seconds * 1000) return sent;
-    const due = Math.min(BURST, Math.floor((elapsed / 1000) * rate) - sent);
-    for (let count = 0; count < due; count += 1) {
-      const { socket, bytes, to } = streams[(sent + count) % streams.length]!;
-      socket.send(bytes, to.port, to.address);
-    }
-    sent += Math.max(0, due);
-    await setImmediate();
-  }
-}
-
-async function prepare(
-  name: ServerName,
-  server: Endpoint,
-  sink: Socket,
-  direction: string,
-): Promise<{ streams: Stream[]; clients: Socket[] }> {
-  const { address, port } = sink.address();
-  const payload = Buffer.alloc(PAYLOAD, 0x5a);
-  const frame = Buffer.from(new TurnClient(USER, PASSWORD).channelData(CHANNEL, payload));
-  const streams: Stream[] = [];
-  const clients: Socket[] = [];
-  for (let index = 0; index < ALLOCATIONS; index += 1) {
-    const socket = await bind();
-    clients.push(socket);
-    const relayed = name === 'floor' ? server : await allocate(socket, server, { address, port });
-    streams.push(
-      direction === 'up' ? { socket, bytes: frame, to: server } : { socket: sink, bytes: payload, to: relayed },
-    );
-  }
-  return { streams, clients };
-}
-
-async function measure(name: ServerName, direction: string, rate: number, seconds: number): Promise<Result> {
-  const sink = await bind();
-  const server = { address: HOST, port: await freePort() };
-  const child = start(name, server.port, sink.address().port);
-  const { pid } = child;
-  if (pid === undefined) throw new Error(`cannot start ${name}`);
-  const sockets: Socket[] = [sink];
-  try {
-    // coturn and node-turn have no way to say that they listen; the first request is repeated until it is answered.
-    if (name === 'floor') await setTimeout(1000);
-    const { streams, clients } = await prepare(name, server, sink, direction);
-    sockets.push(...clients);
-    let received = 0;
-    const count = (bytes: Buffer) => {
-      if (bytes.length >= PAYLOAD) received += 1;
-    };
-    for (const socket of direction === 'up' ? [sink] : clients) socket.on('message', count);
-    await generate(streams, rate, WARM_UP_SECONDS);
-    await setTimeout(200);
-    received = 0;
+async function measure(name: ServerName, of: Case, rate: number, seconds: number): Promise<Figures> {
+  return await withServer(name, async ({ pid }, scene) => {
+    scene.allocate(of.allocations);
+    scene.admit(of.framing);
+    await scene.run(of, rate, WARM_UP);
     const before = cpuOf(pid);
-    const sent = await generate(streams, rate, seconds);
-    await setTimeout(200);
+    const outcome = await scene.run(of, rate, seconds);
+    const after = cpuOf(pid);
+    return figures(outcome, seconds, { user: after.user - before.user, system: after.system - before.system });
+  });
+}
+
+function median(rounds: readonly Figures[]): Figures {
+  const of = (key: keyof Figures) =>
+    rounds.map((figure) => figure[key]).toSorted((a, b) => a - b)[rounds.length >> 1] ?? 0;
+  const keys = ['offered', 'relayed', 'loss', 'user', 'system', 'p50', 'p99'] as const;
+  return Object.fromEntries(keys.map((key) => [key, of(key)])) as unknown as Figures;
+}
+
+const list = (text: string): string[] => text.split(',').filter((word) => word !== '');
+const fixed = (value: number, digits = 0): string => value.toFixed(digits);
+
+async function packets(names: readonly ServerName[], of: Case): Promise<Record<string, Figures>> {
+  const rounds = new Map<ServerName, Figures[]>();
+  for (let round = 0; round < Number(values.rounds); round += 1) {
+    for (const name of names) {
+      const rate = name === 'node-turn' ? Math.min(GENTLE_RATE, Number(values.rate)) : Number(values.rate);
+      rounds.set(name, [...(rounds.get(name) ?? []), await measure(name, of, rate, Number(values.seconds))]);
+    }
+  }
+  const medians = new Map([...rounds].map(([name, each]) => [name, median(each)]));
+  const coturn = medians.get('coturn');
+  console.log(`\n${of.framing}, ${of.direction}, ${of.payload} octets of payload, ${of.allocations} allocations`);
+  const right = (title: string) => ({ title, align: 'right' }) as const;
+  const titles = ['offered/s', 'relayed/s', 'loss', 'CPU µs/packet', 'user', 'system', '× coturn', 'p50 µs', 'p99 µs'];
+  const body = [...medians].map(([name, { loss, offered, p50, p99, relayed, system, user }]) => {
+    const ratio = coturn === undefined ? '' : fixed((user + system) / (coturn.user + coturn.system), 2);
+    const cost =
+      relayed === 0
+        ? ['relays nothing', '', '', '']
+        : [fixed(user + system, 2), fixed(user, 2), fixed(system, 2), ratio];
+    return [LABELS[name], fixed(offered), fixed(relayed), `${fixed(loss * 100, 2)} %`, ...cost, fixed(p50), fixed(p99)];
+  });
+  for (const line of textTable([{ title: '' }, ...titles.map(right)], body)) console.log(line);
+  return Object.fromEntries(medians);
+}
+
+/** The highest rate, in steps of a tenth, with fewer than one packet in a thousand lost, and the latency at half of it. */
+async function highest(name: ServerName, of: Case): Promise<{ rate: number; p50: number; p99: number }> {
+  return await withServer(name, async (_server, scene) => {
+    scene.allocate(of.allocations);
+    scene.admit(of.framing);
+    let rate = 0;
+    let misses = 0;
+    for (let next = name === 'node-turn' ? 2000 : 20_000; misses < 2; next *= 1.1) {
+      const { received, sent } = await scene.run(of, next, 1);
+      const kept = sent >= next * 0.97;
+      misses = kept && sent - received <= (sent * LOSS) / 1000 ? 0 : misses + 1;
+      if (misses === 0) rate = sent;
+    }
+    const { p50, p99 } = await scene.run(of, rate / 2, 2);
+    return { rate, p50, p99 };
+  });
+}
+
+/** CPU and memory of allocations that nobody uses. */
+async function idle(name: ServerName): Promise<{ microseconds: number; kilobytes: number }> {
+  return await withServer(name, async ({ pid }, scene) => {
+    scene.allocate(BEFORE);
+    await setTimeout(500);
+    const [cpu, memory] = [cpuOf(pid), memoryOf(pid)];
+    scene.allocate(IDLE);
+    await setTimeout(500);
     const after = cpuOf(pid);
     return {
-      name,
-      offered: sent / seconds,
-      relayed: received / seconds,
-      loss: 1 - received / sent,
-      user: (after.user - before.user) / received,
-      system: (after.system - before.system) / received,
+      microseconds: (after.user + after.system - cpu.user - cpu.system) / IDLE,
+      kilobytes: (memoryOf(pid) - memory) / 1024 / IDLE,
     };
-  } finally {
-    for (const socket of sockets) socket.close();
-    child.kill();
-    await once(child, 'exit');
-  }
-}
-
-/** The server in a process of its own, on a core of its own where the system lets us choose. */
-function start(name: ServerName, port: number, sink: number): ChildProcess {
-  const own = [process.execPath, process.argv[1] ?? '', 'serve', name, String(port), String(sink)];
-  const coturn = [
-    'turnserver -n --log-file=/dev/null --no-stdout-log --pidfile=/dev/null --no-cli --no-tls --no-dtls -m 1',
-    `-L ${HOST} -E ${HOST} -p ${port} --min-port=20000 --max-port=29999 --allow-loopback-peers`,
-    `--lt-cred-mech -r bench -u ${USER}:${PASSWORD}`,
-  ].flatMap((line) => line.split(' '));
-  const command = name === 'coturn' ? coturn : own;
-  const pinned = existsSync('/usr/bin/taskset') ? ['/usr/bin/taskset', '-c', '1', ...command] : command;
-  const [program = '', ...parameters] = pinned;
-  return spawn(program, parameters, { stdio: ['ignore', 'ignore', 'inherit'] });
+  });
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      direction: { type: 'string', default: 'up' },
-      rate: { type: 'string', default: '20000' },
-      seconds: { type: 'string', default: '3' },
-      rounds: { type: 'string', default: '3' },
-    },
-  });
-  const names: ServerName[] = ['floor', 'turnpike', 'node-turn'];
-  if (existsSync('/usr/bin/turnserver')) names.push('coturn');
-  console.log(
-    `ChannelData ${values.direction}, ${PAYLOAD} octets of payload, ${ALLOCATIONS} allocations, one server core`,
+  if (load === undefined) return;
+  const names = (list(values.servers) as ServerName[]).filter((name) => name !== 'coturn' || existsSync(values.coturn));
+  const only = new Set(list(values.only));
+  const cases = list(values.framing).flatMap((framing) =>
+    list(values.direction).flatMap((direction) =>
+      list(values.payload).flatMap((payload) =>
+        list(values.allocations).map((allocations) => {
+          return { framing, direction, payload: Number(payload), allocations: Number(allocations) } as Case;
+        }),
+      ),
+    ),
   );
-  console.log('server      offered/s  relayed/s    loss  CPU µs/packet   (user + system)');
-  for (const name of names) {
-    if (name === 'floor' && values.direction !== 'up') continue;
-    const results: Result[] = [];
-    for (let round = 0; round < Number(values.rounds); round += 1) {
-      results.push(await measure(name, values.direction, Number(values.rate), Number(values.seconds)));
-    }
-    const [result] = results.toSorted((a, b) => a.user + a.system - b.user - b.system);
-    if (result === undefined) continue;
-    if (result.relayed === 0) {
-      console.log(`${name.padEnd(10)} relays nothing`);
-      continue;
-    }
-    const cells = [
-      name.padEnd(10),
-      result.offered.toFixed(0).padStart(10),
-      result.relayed.toFixed(0).padStart(10),
-      `${(result.loss * 100).toFixed(2)} %`.padStart(7),
-      (result.user + result.system).toFixed(1).padStart(14),
-      `  (${result.user.toFixed(1)} + ${result.system.toFixed(1)})`,
-    ];
-    console.log(cells.join(' '));
+  const ceiling = await ceilingOf(load, 1000);
+  console.log(
+    `${cpus().length} cores, load ${loadavg()
+      .map((value) => fixed(value, 1))
+      .join(' ')}; the generator alone: ` +
+      `${fixed(ceiling.rate)} packets/s at ${fixed(ceiling.microseconds, 2)} µs each`,
+  );
+  const results: Record<string, unknown> = { ceiling };
+  for (const of of only.has('packets') ? cases : []) {
+    results[`${of.framing} ${of.direction} ${of.payload} ${of.allocations}`] = await packets(names, of);
   }
+  const right = (title: string) => ({ title, align: 'right' }) as const;
+  if (only.has('highest')) {
+    const of: Case = { framing: 'channel', direction: 'up', payload: 1000, allocations: 20 };
+    const found: [ServerName, Awaited<ReturnType<typeof highest>>][] = [];
+    for (const name of names) found.push([name, await highest(name, of)]);
+    results['highest'] = Object.fromEntries(found);
+    console.log('\nHighest rate with less than 0.1 % loss (ChannelData up, 1000 octets), latency at half of it');
+    const columns = [{ title: '' }, right('packets/s'), right('p50 µs'), right('p99 µs')];
+    const body = found.map(([name, { p50, p99, rate }]) => [LABELS[name], fixed(rate), fixed(p50), fixed(p99)]);
+    for (const line of textTable(columns, body)) console.log(line);
+  }
+  if (only.has('allocations')) {
+    const found: [ServerName, Awaited<ReturnType<typeof idle>>][] = [];
+    for (const name of names) found.push([name, await idle(name)]);
+    results['allocations'] = Object.fromEntries(found);
+    console.log(`\n${IDLE} idle allocations, each refused once for its nonce and then granted`);
+    const columns = [{ title: '' }, right('CPU µs each'), right('a second and core'), right('kB each')];
+    const body = found.map(([name, { kilobytes, microseconds }]) => {
+      return [LABELS[name], fixed(microseconds), fixed(1e6 / microseconds), fixed(kilobytes, 1)];
+    });
+    for (const line of textTable(columns, body)) console.log(line);
+  }
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 }
 
 if (process.argv[2] === 'serve') {
-  await serve(process.argv[3] as ServerName, Number(process.argv[4]), Number(process.argv[5]), USER, PASSWORD);
+  const [, , , name, port] = process.argv;
+  await serve(name as ServerName, Number(port), USER, PASSWORD, Number.POSITIVE_INFINITY);
 } else {
   await main();
 }

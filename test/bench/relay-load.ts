@@ -1,0 +1,141 @@
+/** The load generator of bench:relay (load/load.cpp), and what it is put in front of: allocations that were made with requests. */
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import type { Endpoint } from '../../kernel/address.ts';
+import type { Answer } from '../relay/turn-client.ts';
+import { readAnswer, TurnClient } from '../relay/turn-client.ts';
+
+export const HOST = '127.0.0.1';
+export const USER = 'bench';
+export const PASSWORD = 'bench-password';
+const CHANNEL = 0x4001;
+const ADDON = 'build/native/load.node';
+/** Milliseconds that an answer may take, and how often is asked before the server is up. */
+const PATIENCE = 500;
+const ATTEMPTS = 40;
+
+export interface Flow {
+  readonly fd: number;
+  readonly port: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Times are seconds of CPU of the generator's two threads, latencies microseconds. */
+export interface Outcome {
+  readonly sent: number;
+  readonly received: number;
+  readonly sendCpu: number;
+  readonly receiveCpu: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+interface Load {
+  open(): { fd: number; port: number };
+  close(fd: number): void;
+  exchange(fd: number, bytes: Uint8Array, port: number, milliseconds: number): Buffer | undefined;
+  run(options: {
+    readonly flows: readonly Flow[];
+    readonly sinks: readonly number[];
+    /** Datagrams a second, over all flows together. */
+    readonly rate: number;
+    readonly seconds: number;
+    /** Octets of the smallest datagram that counts. */
+    readonly least: number;
+  }): Promise<Outcome>;
+}
+
+export function buildLoad(): Load {
+  const built = spawnSync(process.execPath, ['build-native.mjs', '--required', 'test/bench/load', ADDON], {
+    stdio: 'inherit',
+  });
+  if (built.status !== 0) throw new Error('the load generator cannot be built');
+  return createRequire(import.meta.url)(resolve(ADDON)) as Load;
+}
+
+export interface Case {
+  readonly framing: 'channel' | 'indication';
+  readonly direction: 'up' | 'down' | 'both';
+  /** Octets. */
+  readonly payload: number;
+  readonly allocations: number;
+}
+
+/** Clients with an allocation each and one peer, ready for data. */
+export class Scene {
+  readonly #load: Load;
+  readonly #sink: { fd: number; port: number };
+  readonly #clients: { fd: number; turn: TurnClient; relayed: Endpoint }[] = [];
+  /** A port that was free a moment ago, for the server that is asked. */
+  readonly server: number;
+
+  constructor(load: Load) {
+    this.#load = load;
+    this.#sink = load.open();
+    const probe = load.open();
+    load.close(probe.fd);
+    this.server = probe.port;
+  }
+
+  /** Makes further allocations, and nothing else. */
+  allocate(count: number): void {
+    for (let index = 0; index < count; index += 1) {
+      const { fd } = this.#load.open();
+      const turn = new TurnClient(USER, PASSWORD);
+      turn.learn(this.#ask(fd, turn.allocate()));
+      const { code, relayed } = this.#ask(fd, turn.allocate());
+      if (relayed === undefined) throw new Error(`Allocate was answered ${code}`);
+      this.#clients.push({ fd, turn, relayed });
+    }
+  }
+
+  /** Lets the peer in, through a channel or by permission alone. */
+  admit(framing: Case['framing']): void {
+    const peer = { address: HOST, port: this.#sink.port };
+    for (const { fd, turn } of this.#clients) {
+      const request = framing === 'channel' ? turn.channelBind(CHANNEL, peer) : turn.createPermission([peer]);
+      const { code, messageClass } = this.#ask(fd, request);
+      if (messageClass !== 'success') throw new Error(`the peer was refused with ${code}`);
+    }
+  }
+
+  run({ framing, direction, payload }: Case, rate: number, seconds: number): Promise<Outcome> {
+    const data = Buffer.alloc(payload, 0x5a);
+    const peer = { address: HOST, port: this.#sink.port };
+    const flows = this.#clients.flatMap(({ fd, turn, relayed }) => {
+      const frame = framing === 'channel' ? turn.channelData(CHANNEL, data) : turn.send(peer, data);
+      const up = { fd, port: this.server, bytes: frame };
+      const down = { fd: this.#sink.fd, port: relayed.port, bytes: data };
+      return [...(direction === 'down' ? [] : [up]), ...(direction === 'up' ? [] : [down])];
+    });
+    const sinks = [
+      ...(direction === 'down' ? [] : [this.#sink.fd]),
+      ...(direction === 'up' ? [] : this.#clients.map(({ fd }) => fd)),
+    ];
+    return this.#load.run({ flows, sinks, rate, seconds, least: payload });
+  }
+
+  close(): void {
+    for (const { fd } of [this.#sink, ...this.#clients]) this.#load.close(fd);
+  }
+
+  #ask(fd: number, request: Uint8Array): Answer {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const answer = this.#load.exchange(fd, request, this.server, PATIENCE);
+      if (answer !== undefined) return readAnswer(answer);
+    }
+    throw new Error('the server does not answer');
+  }
+}
+
+/** What the generator can do with nothing between its two ends, in packets a second, and at what CPU for each. */
+export async function ceilingOf(load: Load, payload: number): Promise<{ rate: number; microseconds: number }> {
+  const [from, to] = [load.open(), load.open()];
+  const flow = { fd: from.fd, port: to.port, bytes: Buffer.alloc(payload, 0x5a) };
+  const flows = Array.from({ length: 20 }, () => flow);
+  const { received, sendCpu, receiveCpu } = await load.run({ flows, sinks: [to.fd], rate: 5e6, seconds: 2, least: 1 });
+  load.close(from.fd);
+  load.close(to.fd);
+  return { rate: received / 2, microseconds: ((sendCpu + receiveCpu) / received) * 1e6 };
+}
