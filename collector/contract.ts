@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { u64 } from '../kernel/bytes.ts';
 import { shortName } from '../relay/contract.ts';
 
-// ── Reports: the native wire format, version 1 ──────────────────────────────────────────────────────────────────────
+// ── Reports: the native wire format, versions 1 and 2 (docs/wire-format.md) ──────────────────────────────────────────────────────────────────────
 
 /** Unix milliseconds on the client's clock; fractions allowed. */
 const clientTime = z.number().min(0).max(8.64e15);
@@ -49,6 +49,27 @@ export const report = z.strictObject({
 });
 export type Report = z.output<typeof report>;
 
+/**
+ * What changed since the sample before: an entry with a `type` is a whole dictionary, one without has the members of the
+ * dictionary of that `id` that changed, null for a member that is no more. `gone` names dictionaries that are no more.
+ */
+export const sampleDelta = z.strictObject({
+  t: clientTime,
+  delta: z.array(z.looseObject({ id: z.string().max(256), type: z.string().max(64).optional() })).max(2_000),
+  gone: z.array(z.string().max(256)).max(2_000).optional(),
+});
+export type SampleDelta = z.output<typeof sampleDelta>;
+
+/**
+ * Version 2 of a report: like version 1, but samples may be differences to the sample before them. A first sample that is
+ * one continues the connection's last sample on the same stream of reports; a request of its own has nothing to continue.
+ */
+export const deltaReport = report.extend({
+  v: z.literal(2),
+  samples: z.array(z.union([reportSample, sampleDelta])).max(240),
+});
+export type DeltaReport = z.output<typeof deltaReport>;
+
 /** Rows, by what they are about. */
 export interface StoredRows {
   readonly streams: number;
@@ -72,6 +93,21 @@ export interface ReportAnswer {
   readonly stored: StoredRows;
   readonly rejected?: readonly Rejected[];
   readonly serverTime: number;
+  /** What the collector would have its clients do from now on. */
+  readonly client?: ClientSettings;
+}
+
+/** How clients are to sample and report, set where the collector is configured and told in every answer. */
+export interface ClientSettings {
+  /** Milliseconds between two samples, and while the client itself sees something wrong. */
+  readonly intervalMs: number;
+  readonly issueIntervalMs: number;
+  /** Milliseconds between two reports. */
+  readonly uploadMs: number;
+  /** Share of connections that send samples, 0 to 1; the others send events only. */
+  readonly sampledShare: number;
+  /** Members of webrtc-stats dictionaries that need not be sent. */
+  readonly omittedMembers: readonly string[];
 }
 
 // ── Recordings: whole calls in the formats of the field ─────────────────────────────────────────────────────────────

@@ -1,14 +1,32 @@
-/** Our own wire format: a report, as the browser SDK sends it. A file of them has one on each line, or is a list of them. */
+/**
+ * Our own wire format (docs/wire-format.md): a report, as the browser SDK sends it. A file of them has one on each line, or
+ * is a list of them.
+ */
 import { z } from 'zod';
 import { issuesOf } from '../../../kernel/errors.ts';
 import { report } from '../../contract.ts';
 import type { ReportEvent, ReportSample } from '../../contract.ts';
 import { checkEvent, checkSample } from '../checks.ts';
+import { Recent } from '../recent.ts';
 import { isObject } from './format.ts';
+import { DeltaReader } from './native-delta.ts';
 import type { Fault, Format, FormatReader, Numbered } from './format.ts';
+
+/** Connections whose last sample is remembered, for a report that continues it: a page has a few. */
+const MAX_REMEMBERED = 32;
+
+/** What is known of each connection in one input. Bounded: the one that was heard of longest ago is forgotten. */
+class Connections {
+  readonly #readers = new Recent<DeltaReader>(MAX_REMEMBERED);
+
+  of(connection: string): DeltaReader {
+    return this.#readers.use(connection, () => new DeltaReader());
+  }
+}
 
 /** The report with its samples and events still to be looked at, one by one. */
 const envelope = report.extend({
+  v: z.union([z.literal(1), z.literal(2)]),
   samples: z.array(z.unknown()).max(240),
   events: z.array(z.unknown()).max(1_000),
 });
@@ -19,7 +37,8 @@ export interface ReadReport {
   readonly faults: readonly Fault[];
 }
 
-export function readReport(body: unknown, at = ''): ReadReport {
+/** `known` remembers, from report to report, the sample that a difference continues. */
+export function readReport(body: unknown, at = '', known = new Connections()): ReadReport {
   const parsed = envelope.safeParse(body);
   const within = (path: string) => [at, path].filter((part) => part !== '').join('.');
   if (!parsed.success) {
@@ -27,7 +46,8 @@ export function readReport(body: unknown, at = ''): ReadReport {
   }
   const { connection, seq, offset, call, participant } = parsed.data;
   const faults: Fault[] = [];
-  const samples = readSamples(parsed.data.samples, within('samples'), faults);
+  const differences = parsed.data.v === 1 ? undefined : known.of(connection);
+  const samples = readSamples(parsed.data.samples, within('samples'), faults, differences);
   const events: ReportEvent[] = [];
   for (const [index, given] of parsed.data.events.entries()) {
     const { value, issues } = checkEvent(given, `${within('events')}.${index}`);
@@ -38,13 +58,28 @@ export function readReport(body: unknown, at = ''): ReadReport {
   return { read: { origin: { connection, call, participant }, batch }, faults };
 }
 
-function readSamples(given: readonly unknown[], path: string, faults: Fault[]): ReportSample[] {
+function readSamples(
+  given: readonly unknown[],
+  path: string,
+  faults: Fault[],
+  differences: DeltaReader | undefined,
+): ReportSample[] {
   const samples: ReportSample[] = [];
-  for (const [index, sample] of given.entries()) {
+  differences?.beginReport();
+  for (const [index, one] of given.entries()) {
     const at = `${path}.${index}`;
-    const { value, issues } = checkSample(sample, at);
+    const expanded = differences?.read(one, at) ?? { sample: one };
+    if ('fault' in expanded) {
+      faults.push(expanded.fault);
+      continue;
+    }
+    const { value, issues } = checkSample(expanded.sample, at);
     faults.push(...issues);
-    if (value === undefined) continue;
+    if (value === undefined) {
+      differences?.forget();
+      continue;
+    }
+    differences?.remember(value);
     const before = samples.at(-1);
     if (before !== undefined && value.t <= before.t) {
       faults.push({ path: `${at}.t`, message: 'is not later than the sample before' });
@@ -55,12 +90,16 @@ function readSamples(given: readonly unknown[], path: string, faults: Fault[]): 
 
 export const native: Format = {
   name: 'native',
-  recognises: (first) => isObject(first) && first['v'] === 1 && typeof first['connection'] === 'string',
-  open: (): FormatReader => ({
-    *read(record, at) {
-      const { read, faults } = readReport(record, at);
-      yield* faults;
-      if (read !== undefined) yield read;
-    },
-  }),
+  recognises: (first) =>
+    isObject(first) && (first['v'] === 1 || first['v'] === 2) && typeof first['connection'] === 'string',
+  open(): FormatReader {
+    const known = new Connections();
+    return {
+      *read(record, at) {
+        const { read, faults } = readReport(record, at, known);
+        yield* faults;
+        if (read !== undefined) yield read;
+      },
+    };
+  },
 };

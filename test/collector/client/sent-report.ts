@@ -1,0 +1,11 @@
+import { expandDeltas } from '../../../collector/client/delta.ts';
+import { deltaReport, report } from '../../../collector/contract.ts';
+import type { DeltaReport, Report } from '../../../collector/contract.ts';
+
+/** A request's body as a report of whole samples, checked against the collector's own schemas. */
+export function reportIn(body: string): Report {
+  const given = JSON.parse(body) as Report | DeltaReport;
+  if (given.v === 1) return report.parse(given);
+  const { samples, ...rest } = deltaReport.parse(given);
+  return report.parse({ ...rest, v: 1, samples: expandDeltas(samples) });
+}
