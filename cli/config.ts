@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { canonicalAddress, familyOf, parseCidr } from '../kernel/address.ts';
 import { sourceSettings } from '../collector/sources/source-settings.ts';
+import type { ClientSettings } from '../collector/contract.ts';
 import { tables } from '../collector/store/tables.ts';
 import { byteSize } from '../kernel/bytes.ts';
 import { credentialLimits } from '../relay/contract.ts';
@@ -125,6 +126,29 @@ const retention = Object.fromEntries(
     return [key, days.describe(`Days that ${table.name} keeps its rows.`)];
   }),
 );
+
+/** What the collector tells the SDK, in every answer to a report. */
+const clientSettings = {
+  intervalMs: z.int().min(500).max(60_000).default(2_000).describe('Milliseconds between two samples of a client.'),
+  issueIntervalMs: z
+    .int()
+    .min(500)
+    .max(60_000)
+    .default(1_000)
+    .describe('Milliseconds between two samples while the client itself sees something wrong.'),
+  uploadMs: z.int().min(1_000).max(60_000).default(5_000).describe('Milliseconds between two reports of a client.'),
+  sampledShare: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('Share of connections that send samples; the others send events only.'),
+  omittedMembers: z
+    .array(z.string().regex(/^[A-Za-z0-9]{1,64}$/, 'must be a member of webrtc-stats'))
+    .max(64)
+    .default([])
+    .describe('Members of webrtc-stats dictionaries that clients need not send.'),
+} satisfies Record<keyof ClientSettings, z.ZodType>;
 
 export const configSchema = z.strictObject({
   data: z.string().min(1).default('./data').describe('Directory for secrets, the embedded store and the spool.'),
@@ -372,6 +396,7 @@ export const configSchema = z.strictObject({
         .describe(
           'Reports a second from all clients of one app, and twice as many at once; beyond, they are answered 429.',
         ),
+      client: z.strictObject(clientSettings).prefault({}),
     })
     .prefault({}),
   sources: z

@@ -98,6 +98,7 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     metrics,
     log,
     allowance: { appRequestsPerSecond: config.collector.reportsPerSecond },
+    client: config.collector.client,
   });
   await http.register(dumpRoutes, {
     writer,

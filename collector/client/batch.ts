@@ -3,7 +3,8 @@
  * first asked for, with the clock offset known then, and does not change again: a retry is byte-identical, so the
  * collector stores it once however often it arrives.
  */
-import type { Report, ReportEvent, ReportSample } from '../contract.ts';
+import type { DeltaReport, Report, ReportEvent, ReportSample } from '../contract.ts';
+import { encodeDeltas, expandDeltas } from './delta.ts';
 
 export interface Batch {
   readonly seq: number;
@@ -14,6 +15,11 @@ export interface Batch {
   body(): string;
   /** Forgets the seal. Only for a batch that was refused for its times: nothing of it is stored, so it may change. */
   unseal(): void;
+  /**
+   * Writes the samples in full from now on. Only for a batch whose differences were refused; false when it has none. The
+   * rows are the same, and so is what is known of the batch's size.
+   */
+  spellOut(): boolean;
 }
 
 export interface BatchIdentity {
@@ -39,6 +45,8 @@ export interface Batcher {
 /** Well below the collector's limits of 240 samples and 1,000 events. */
 const MAX_SAMPLES = 60;
 const MAX_EVENTS = 250;
+/** Dictionaries in all samples; the collector takes 20,000. */
+const MAX_DICTIONARIES = 8_000;
 /** An offset is at most a century, to a tenth of a millisecond. */
 const MAX_OFFSET_BYTES = 16;
 
@@ -48,11 +56,15 @@ export function createBatcher(identity: BatchIdentity, offset: () => number | nu
   let baseline: ReportSample | undefined;
   let samples: ReportSample[] = [];
   let events: ReportEvent[] = [];
+  let dictionaries = 0;
   return {
-    addSample: (sample) => void samples.push(sample),
+    addSample(sample) {
+      samples.push(sample);
+      dictionaries += sample.stats.length;
+    },
     addEvent: (event) => void events.push(event),
     get full() {
-      return samples.length >= MAX_SAMPLES || events.length >= MAX_EVENTS;
+      return samples.length >= MAX_SAMPLES || events.length >= MAX_EVENTS || dictionaries >= MAX_DICTIONARIES;
     },
     get pending() {
       return samples.length > 0 || events.length > 0;
@@ -64,23 +76,40 @@ export function createBatcher(identity: BatchIdentity, offset: () => number | nu
       baseline = samples.at(-1) ?? baseline;
       samples = [];
       events = [];
+      dictionaries = 0;
       return batch;
     },
   };
 
-  function sealable(samples: ReportSample[], events: ReportEvent[]): Batch {
-    const head = JSON.stringify({ v: 1, ...identity, seq } satisfies Partial<Report>).slice(0, -1);
-    const tail = JSON.stringify({ samples, events } satisfies Partial<Report>).slice(1);
-    const textAt = (at: number | null) => `${head},"offset":${JSON.stringify(at)},${tail}`;
+  function sealable(samples: readonly ReportSample[], events: ReportEvent[]): Batch {
+    const encoded = encodeDeltas(samples);
+    let delta = encoded.some((sample) => 'delta' in sample);
+    const rest = { ...identity, seq };
+    let write = writer(delta ? { v: 2, ...rest } : { v: 1, ...rest }, { samples: encoded, events });
     let sealed: string | undefined;
     const batch: Batch = {
       seq,
       empty: samples.length === 0 && events.length === 0,
-      bytes: new TextEncoder().encode(textAt(null)).length + MAX_OFFSET_BYTES,
-      body: () => (sealed ??= textAt(offset())),
+      bytes: new TextEncoder().encode(write(null)).length + MAX_OFFSET_BYTES,
+      body: () => (sealed ??= write(offset())),
       unseal: () => void (sealed = undefined),
+      spellOut() {
+        if (!delta) return false;
+        delta = false;
+        const { samples } = JSON.parse(write(null)) as DeltaReport;
+        write = writer({ v: 1, ...rest }, { samples: expandDeltas(samples), events });
+        sealed = undefined;
+        return true;
+      },
     };
     seq += 1;
     return batch;
   }
+}
+
+/** Writes once what an offset does not change. */
+function writer(first: Partial<Report | DeltaReport>, last: Partial<Report | DeltaReport>) {
+  const head = JSON.stringify(first).slice(0, -1);
+  const tail = JSON.stringify(last).slice(1);
+  return (offset: number | null) => `${head},"offset":${JSON.stringify(offset)},${tail}`;
 }

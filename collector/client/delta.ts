@@ -55,8 +55,9 @@ function changesOf(before: RtcStats | undefined, after: RtcStats): SampleDelta['
     changes[name] = value;
     changed = true;
   }
+  const names = new Set(Object.keys(after));
   for (const name of Object.keys(before)) {
-    if (name in after) continue;
+    if (names.has(name)) continue;
     changes[name] = null;
     changed = true;
   }

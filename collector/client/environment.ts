@@ -9,6 +9,8 @@ export interface Environment {
   /** Runs `task` once after `milliseconds`; the answer cancels it. */
   after(milliseconds: number, task: () => void): () => void;
   fetch(url: string, init: RequestInit): Promise<Response>;
+  /** Compresses a body with gzip; undefined where the browser cannot. */
+  readonly gzip: ((text: string) => Promise<ArrayBuffer>) | undefined;
   /** Hands a text/plain body to the browser, which sends it after the page has gone; false when it is too large. */
   beacon(url: string, body: string): boolean;
   /** Whether fetch outlives the page on request. */
@@ -18,6 +20,8 @@ export interface Environment {
   readonly page: PageSignals | undefined;
   /** `devicechange` comes from here. */
   readonly devices: EventTarget | undefined;
+  /** Tells the CPU's state (Compute Pressure: nominal, fair, serious, critical) whenever it changes; nothing where there is none. */
+  watchPressure(told: (state: string) => void, signal: AbortSignal): void;
 }
 
 export interface PageSignals {
@@ -39,6 +43,7 @@ export function browserEnvironment(): Environment {
       return () => clearTimeout(timer);
     },
     fetch: (url, init) => fetch(url, init),
+    gzip: typeof CompressionStream === 'function' ? gzip : undefined,
     beacon(url, body) {
       if (typeof navigator.sendBeacon !== 'function') return false;
       return navigator.sendBeacon(url, new Blob([body], { type: 'text/plain' }));
@@ -50,7 +55,34 @@ export function browserEnvironment(): Environment {
         ? undefined
         : { window, document, hidden: () => document.visibilityState === 'hidden' },
     devices: navigator.mediaDevices, // undefined on insecure pages, whatever its type says
+    watchPressure,
   };
+}
+
+async function gzip(text: string): Promise<ArrayBuffer> {
+  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'));
+  return new Response(stream).arrayBuffer();
+}
+
+/** https://www.w3.org/TR/compute-pressure/; TypeScript does not know it yet. */
+interface PressureObserver {
+  observe(source: 'cpu', options: { sampleInterval: number }): Promise<void>;
+  disconnect(): void;
+}
+declare const PressureObserver:
+  (new (told: (records: readonly { readonly state: string }[]) => void) => PressureObserver) | undefined;
+
+const PRESSURE_INTERVAL_MS = 2_000;
+
+function watchPressure(told: (state: string) => void, signal: AbortSignal): void {
+  if (typeof PressureObserver !== 'function') return;
+  const observer = new PressureObserver((records) => {
+    const last = records.at(-1);
+    if (last !== undefined) told(last.state);
+  });
+  // a page's policy may refuse it
+  observer.observe('cpu', { sampleInterval: PRESSURE_INTERVAL_MS }).catch(() => undefined);
+  signal.addEventListener('abort', () => observer.disconnect());
 }
 
 function newId(): string {

@@ -96,8 +96,20 @@ const TRACK_EVENTS = [
   ['ended', 'track_ended'],
 ] as const;
 
-/** A device plugged or unplugged (never which), and a page that went to the background, where browsers throttle. */
-export function watchSurroundings(environment: Environment, signal: AbortSignal, record: RecordEvent): void {
+/** A device plugged or unplugged (never which), a page that went to the background, where browsers throttle, and a busy CPU. */
+export function watchSurroundings(
+  environment: Environment,
+  signal: AbortSignal,
+  record: RecordEvent,
+  pressed: (state: string) => void,
+): void {
+  let pressure = 'nominal';
+  environment.watchPressure((state) => {
+    if (state === pressure) return;
+    pressure = state;
+    record({ type: 'cpu_pressure', value: state.slice(0, MAX_TEXT) });
+    pressed(state);
+  }, signal);
   environment.devices?.addEventListener('devicechange', () => record({ type: 'device', value: 'changed' }), { signal });
   const page = environment.page;
   page?.document.addEventListener(

@@ -1,5 +1,6 @@
 /** One observed RTCPeerConnection: sampler and listeners feed the batcher, the batcher feeds the transport. */
-import type { Observation, ObserveOptions, Reporting, ReportingError } from './api.ts';
+import type { ReportSample } from '../contract.ts';
+import type { Observation, ObserveOptions, Quality, Reporting, ReportingError } from './api.ts';
 import { createBatcher } from './batch.ts';
 import type { BatchIdentity } from './batch.ts';
 import { createClockOffset } from './clock-offset.ts';
@@ -7,21 +8,21 @@ import type { Environment } from './environment.ts';
 import { watchConnection, watchSurroundings, watchTracks } from './events.ts';
 import type { Happening } from './events.ts';
 import { watchFirstFrame } from './first-frame.ts';
+import type { MediaRequests } from './media.ts';
+import { createQualityMonitor } from './quality.ts';
 import { createSampler } from './sampler.ts';
+import { createSettings } from './settings.ts';
+import type { Settings } from './settings.ts';
 import { createTransport } from './transport.ts';
 
 export const SDK_NAME = 'turnpike-js/0.1.0';
 
-const DEFAULT_INTERVAL_MS = 2_000;
-const MIN_INTERVAL_MS = 500;
-const MAX_INTERVAL_MS = 60_000;
 /**
  * The first batch goes soon, so that a call shows up while it is young and the clock offset is known for the rest; and
  * the first interval goes as soon as it is there.
  */
 const FIRST_BATCH_MS = 2_500;
 const FIRST_INTERVAL_SAMPLES = 2;
-const BATCH_MS = 5_000;
 const MAX_EVENT_MS = 86_400_000;
 const MAX_NAME_BYTES = 64;
 
@@ -30,6 +31,7 @@ export function startObservation(
   reporting: Reporting,
   options: ObserveOptions,
   environment: Environment,
+  media?: MediaRequests,
 ): Observation {
   const since = environment.now();
   const listening = new AbortController();
@@ -38,11 +40,17 @@ export function startObservation(
   let samples = 0;
   let asked = false;
   const report = guarded(options.onError);
+  const settings = createSettings(options, environment.random());
+  const monitor = createQualityMonitor();
+  const tellQuality = guarded(options.onQuality);
+  let quality: Quality | undefined;
+  let cpu = 'nominal';
   const connection = environment.newId();
   const offset = createClockOffset();
   const batcher = createBatcher(identityOf(connection, options, report), () => offset.value());
   const transport = createTransport(environment, reporting, {
     timed: (sentAt, answeredAt, serverTime) => offset.learn(sentAt, answeredAt, serverTime),
+    settings: (given) => settings.take(given),
     dropped(batches) {
       record({ type: 'reports_dropped', value: String(batches) });
       report({ kind: 'dropped', message: `The buffer was full: ${batches} batch(es) of reports were dropped.` });
@@ -62,6 +70,9 @@ export function startObservation(
    * turn, so all of them have the offset, however wrong this clock is and however long the network is away.
    */
   function seal(): void {
+    // made and closed again, as libraries do to see what a browser can: nobody's call
+    if (pc.localDescription === null && pc.remoteDescription === null) return;
+    for (const event of media?.take() ?? []) batcher.addEvent(event);
     if (batcher.pending && !asked) {
       asked = true;
       transport.enqueue(batcher.ask());
@@ -77,11 +88,13 @@ export function startObservation(
   }
 
   const tracks = watchTracks(pc, signal, record);
-  const sampler = createSampler(pc, intervalOf(options), environment, {
+  const sampler = createSampler(pc, () => settings.interval(monitor.hasIssue), environment, {
     taken(sample) {
       if (finished) return;
       tracks.look();
-      batcher.addSample(sample);
+      judge(sample);
+      if (!settings.sampled()) return;
+      batcher.addSample(reduced(sample, settings));
       samples += 1;
       if (samples === FIRST_INTERVAL_SAMPLES) nextBatch();
       else if (batcher.full) seal();
@@ -92,7 +105,7 @@ export function startObservation(
     },
   });
   watchConnection(pc, environment, since, signal, record);
-  watchSurroundings(environment, signal, record);
+  watchSurroundings(environment, signal, record, (state) => void (cpu = state));
   watchFirstFrame(pc, environment, options.video, signal, () =>
     record({ type: 'first_frame', value: 'video', ms: environment.now() - since }),
   );
@@ -104,11 +117,18 @@ export function startObservation(
   const { page } = environment;
   page?.document.addEventListener('visibilitychange', () => void (page.hidden() && send()), { signal });
 
+  function judge(sample: ReportSample): void {
+    const verdict = monitor.see(sample, { state: pc.connectionState, hidden: page?.hidden() ?? false, cpu });
+    if (verdict === undefined) return;
+    quality = { connection, ...verdict };
+    tellQuality(quality);
+  }
+
   let cancelBatch = environment.after(FIRST_BATCH_MS, nextBatch);
   function nextBatch(): void {
     cancelBatch();
     seal();
-    cancelBatch = environment.after(BATCH_MS, nextBatch);
+    cancelBatch = environment.after(settings.upload(), nextBatch);
   }
 
   function finish(): void {
@@ -123,6 +143,9 @@ export function startObservation(
 
   return {
     connection,
+    get quality() {
+      return quality;
+    },
     async flush() {
       if (!finished) await sampler.sample();
       seal();
@@ -136,9 +159,13 @@ export function startObservation(
   };
 }
 
-function intervalOf({ interval }: ObserveOptions): number {
-  if (typeof interval !== 'number' || !Number.isFinite(interval)) return DEFAULT_INTERVAL_MS;
-  return Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, interval));
+/** Without the members that the collector does not want. */
+function reduced(sample: ReportSample, settings: Settings): ReportSample {
+  const stats = sample.stats.map((one) => {
+    const kept = Object.entries(one).filter(([name]) => name === 'id' || name === 'type' || !settings.omits(name));
+    return { ...Object.fromEntries(kept), id: one.id, type: one.type };
+  });
+  return { t: sample.t, stats };
 }
 
 /** A name that the collector would refuse must not cost the whole report. */
@@ -161,10 +188,10 @@ function identityOf(
 }
 
 /** The app's handler must not break the reporting, nor reporting the app. */
-function guarded(handler: ObserveOptions['onError']): (error: ReportingError) => void {
-  return (error) => {
+function guarded<T>(handler: ((told: T) => void) | undefined): (told: T) => void {
+  return (told) => {
     try {
-      handler?.(error);
+      handler?.(told);
     } catch {
       // the app's own fault, and not ours to raise here
     }

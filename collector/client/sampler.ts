@@ -1,4 +1,4 @@
-/** Calls getStats on an interval, one call at a time, and notices when the connection has been closed. */
+/** Calls getStats on an interval that may change, one call at a time, and notices when the connection has been closed. */
 import type { ReportSample } from '../contract.ts';
 import type { Environment } from './environment.ts';
 import { pickStats } from './members.ts';
@@ -21,14 +21,14 @@ const MIN_GAP_MS = 250;
 
 export function createSampler(
   pc: RTCPeerConnection,
-  intervalMs: number,
+  intervalMs: () => number,
   environment: Environment,
   on: SamplerEvents,
 ): Sampler {
   let taking: Promise<void> | undefined;
   let takenAt: number | undefined;
   let stopped = false;
-  let cancel = environment.after(intervalMs, tick);
+  let cancel = environment.after(intervalMs(), tick);
 
   async function take(): Promise<void> {
     if (takenAt !== undefined && environment.now() - takenAt < MIN_GAP_MS) return;
@@ -47,7 +47,7 @@ export function createSampler(
     taking ??= take().finally(() => {
       taking = undefined;
       cancel();
-      if (!stopped) cancel = environment.after(intervalMs, tick);
+      if (!stopped) cancel = environment.after(intervalMs(), tick);
     });
     return taking;
   }

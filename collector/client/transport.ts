@@ -3,7 +3,7 @@
  * buffer that is bounded, and past the end of the page where the browser allows it.
  */
 import type { ErrorBody, ErrorCode } from '../../kernel/errors.ts';
-import type { ReportAnswer } from '../contract.ts';
+import type { ClientSettings, ReportAnswer } from '../contract.ts';
 import type { Reporting, ReportingError } from './api.ts';
 import type { Batch } from './batch.ts';
 import type { Environment } from './environment.ts';
@@ -19,6 +19,8 @@ export interface Transport {
 export interface TransportEvents {
   /** Times of one answer, Unix milliseconds: ours at sending and answering, the collector's at receipt. */
   readonly timed: (sentAt: number, answeredAt: number, serverTime: number) => void;
+  /** What the collector wants of its clients; from a proxy in between it may be anything. */
+  readonly settings: (settings: Partial<ClientSettings>) => void;
   /** The buffer was full; so many batches were forgotten. */
   readonly dropped: (batches: number) => void;
   readonly error: (error: ReportingError) => void;
@@ -39,7 +41,7 @@ type Outcome =
     };
 
 /** What may be in an answer; a proxy in between may answer anything. */
-interface Answer extends Partial<Pick<ReportAnswer, 'serverTime'>> {
+interface Answer extends Partial<Pick<ReportAnswer, 'serverTime' | 'client'>> {
   readonly error?: Partial<ErrorBody['error']>;
 }
 
@@ -55,6 +57,9 @@ const ATTEMPTS_AFTER_CLOSE = 10;
 /** How often one batch is sealed anew with what was learnt from its refusal. */
 const MAX_RESEALS = 2;
 const MISTIMED: ErrorCode = 'TP_COLLECTOR_CLOCK';
+const NO_DIFFERENCES: ErrorCode = 'TP_COLLECTOR_DESYNC';
+/** A body shorter than this is sent as it is. */
+const WORTH_COMPRESSING_BYTES = 1_024;
 
 export function createTransport(environment: Environment, reporting: Reporting, on: TransportEvents): Transport {
   const queue: Batch[] = [];
@@ -104,6 +109,7 @@ export function createTransport(environment: Environment, reporting: Reporting, 
         next.unseal();
         continue;
       }
+      if (outcome.kind === 'refused' && outcome.code === NO_DIFFERENCES && next.spellOut()) continue;
       reseals = 0;
       queue.shift();
       if (outcome.kind === 'refused') refuse(outcome);
@@ -130,16 +136,18 @@ export function createTransport(environment: Environment, reporting: Reporting, 
   async function attempt(batch: Batch): Promise<Outcome> {
     const abort = new AbortController();
     const cancelTimeout = environment.after(TIMEOUT_MS, () => abort.abort());
-    const sentAt = environment.now();
     try {
       const hidden = environment.page?.hidden() === true && batch.bytes <= HAND_OVER_BYTES;
-      const response = await environment.fetch(reporting.url, {
-        ...jsonRequest(batch, reporting.token, environment.keepalive && hidden),
-        signal: abort.signal,
-      });
+      const request = jsonRequest(batch, reporting.token, environment.keepalive && hidden);
+      // a hidden page may not live until its body is compressed
+      const gzip = hidden || batch.bytes < WORTH_COMPRESSING_BYTES ? undefined : environment.gzip;
+      const sent = gzip === undefined ? request : await compressed(gzip, request);
+      const sentAt = environment.now();
+      const response = await environment.fetch(reporting.url, { ...sent, signal: abort.signal });
       const answeredAt = environment.now();
       const answer = (await response.json().catch(() => undefined)) as Answer | undefined;
       if (typeof answer?.serverTime === 'number') on.timed(sentAt, answeredAt, answer.serverTime);
+      if (typeof answer?.client === 'object' && answer.client !== null) on.settings(answer.client);
       return judge(response, answer, answeredAt);
     } catch {
       return { kind: 'retry', afterMs: undefined }; // no network, or no answer in time
@@ -179,7 +187,17 @@ export function createTransport(environment: Environment, reporting: Reporting, 
   };
 }
 
-function jsonRequest(batch: Batch, token: string, keepalive: boolean): RequestInit {
+async function compressed(gzip: (text: string) => Promise<ArrayBuffer>, request: JsonRequest): Promise<RequestInit> {
+  const headers = { ...request.headers, 'content-encoding': 'gzip' };
+  return { ...request, headers, body: await gzip(request.body) };
+}
+
+interface JsonRequest extends RequestInit {
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+function jsonRequest(batch: Batch, token: string, keepalive: boolean): JsonRequest {
   return {
     method: 'POST',
     body: batch.body(),

@@ -7,7 +7,7 @@ import type { Metrics } from '../../kernel/metrics.ts';
 import type { Authority } from '../../kernel/principals.ts';
 import type { ReportClaims } from '../../kernel/report-token.ts';
 import { shortName } from '../../relay/contract.ts';
-import type { AudioScorer, FormatName, ReportAnswer } from '../contract.ts';
+import type { AudioScorer, ClientSettings, FormatName, ReportAnswer } from '../contract.ts';
 import { normaliseReport } from '../normalise/report.ts';
 import type { Reporter } from '../normalise/report.ts';
 import type { StoreWriter } from '../store/store.ts';
@@ -33,6 +33,8 @@ export interface StatsRouteOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly allowance?: Partial<AllowanceLimits>;
+  /** What clients are told of how to sample and report. */
+  readonly client?: ClientSettings;
   /** How long a report waits for others to share an insert with. Default 200 ms. */
   readonly maxWaitMs?: number;
 }
@@ -42,7 +44,7 @@ const PATH = '/v1/stats';
 const BODY_LIMIT = 1_048_576;
 
 export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server, options) => {
-  const { authority, clock, metrics, score } = options;
+  const { authority, client, clock, metrics, score } = options;
   const batcher = new Batcher({
     writer: options.writer,
     log: options.log,
@@ -93,9 +95,10 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
         stored.events += rows.call_events.length;
       };
       await Promise.all(batches.map(write));
-      if (recording.rejections.count === 0) return { stored, serverTime: receivedAt };
+      const answer = { stored, serverTime: receivedAt, ...(client === undefined ? {} : { client }) };
+      if (recording.rejections.count === 0) return answer;
       void reply.status(207);
-      return { stored, rejected: recording.rejections.list(), serverTime: receivedAt };
+      return { ...answer, rejected: recording.rejections.list() };
     },
   );
 };

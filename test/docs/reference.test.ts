@@ -139,7 +139,7 @@ describe('prose in the documents', () => {
 
   it('names only configuration keys that exist', () => {
     const sections = new Set(keys.flatMap(({ path }) => (path.includes('.') ? [path.replace(/\..*/, '')] : [])));
-    const known = new Set([...keys.map(({ path }) => path), 'retention.*']);
+    const known = new Set([...keys.map(({ path }) => path), 'retention.*', 'collector.client.*']);
     const found = mentioned(/`[a-z]+\.[\w.*]+`/g)
       .map(([name, word]): [string, string] => [name, word.replaceAll('`', '')])
       .filter(([, word]) => sections.has(word.replace(/\..*/, '')));

@@ -82,5 +82,5 @@ function merge(before: RtcStats, changes: Readonly<Record<string, unknown>>): Rt
     if (changes[name] === null) delete merged[name];
     else merged[name] = changes[name];
   }
-  return Object.keys(merged).length > MAX_MEMBERS ? undefined : (merged as RtcStats);
+  return Object.keys(merged).length > MAX_MEMBERS ? undefined : merged;
 }

@@ -33,6 +33,9 @@ export class FakeBrowser implements Environment {
   readonly devices = new EventTarget();
   readonly page = { window: this.window, document: this.document, hidden: () => this.isHidden };
   readonly requests: SentRequest[] = [];
+  gzip: Environment['gzip'];
+  /** Set by whoever watches the CPU. */
+  press: (state: string) => void = () => undefined;
   readonly beacons: { url: string; body: string }[] = [];
   beaconAccepts = true;
   /** What fetch does when nobody answers by hand. */
@@ -76,6 +79,10 @@ export class FakeBrowser implements Environment {
       this.auto?.(request);
     });
 
+  watchPressure = (told: (state: string) => void) => {
+    this.press = told;
+  };
+
   get timers(): number {
     return this.#timers.length;
   }
@@ -110,6 +117,8 @@ export class FakePeerConnection extends EventTarget {
   iceConnectionState: RTCIceConnectionState = 'new';
   iceGatheringState: RTCIceGatheringState = 'new';
   signalingState: RTCSignalingState = 'stable';
+  localDescription: unknown = {};
+  remoteDescription: unknown = null;
   stats: Stats[] = [];
   senders: FakeTrack[] = [];
   getStatsCalls = 0;

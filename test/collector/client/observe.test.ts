@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Observation, ObserveOptions, ReportingError } from '../../../collector/client/api.ts';
 import { startObservation } from '../../../collector/client/observe.ts';
-import { report } from '../../../collector/contract.ts';
 import type { Report } from '../../../collector/contract.ts';
 import { FakeBrowser, FakePeerConnection, FakeTrack, reporting, settled } from './fake-browser.ts';
+import { reportIn } from './sent-report.ts';
 
 let browser: FakeBrowser;
 let pc: FakePeerConnection;
@@ -20,7 +20,7 @@ function start(options: ObserveOptions = {}): void {
 }
 
 /** Every request's body, checked against the collector's own schema. */
-const everything = (): Report[] => browser.requests.map(({ body }) => report.parse(JSON.parse(body)));
+const everything = (): Report[] => browser.requests.map(({ body }) => reportIn(body));
 /** Those that report anything: the first of all only asks for the time. */
 const reports = (): Report[] => everything().filter(({ samples, events }) => samples.length + events.length > 0);
 const events = () => reports().flatMap(({ events }) => events);
@@ -124,9 +124,9 @@ describe('observe', () => {
     browser.requests[2]!.answer(200, { serverTime: browser.time + 99_000 });
     await browser.advance(5_000);
     const [, first, again, second] = browser.requests.map(({ body }) => body);
-    expect(report.parse(JSON.parse(first!)).offset).toBe(60_000);
+    expect(reportIn(first!).offset).toBe(60_000);
     expect(again).toBe(first);
-    expect(report.parse(JSON.parse(second!)).offset).toBe(99_000);
+    expect(reportIn(second!).offset).toBe(99_000);
   });
 
   it('sends nothing while there is nothing to say', async () => {
@@ -372,5 +372,100 @@ describe('observe', () => {
     for (let index = 0; index < 1_200; index += 1) pc.dispatchEvent(new Event('negotiationneeded'));
     await browser.advance(3_000);
     expect(eventsOf('negotiation_needed')).toHaveLength(1_200);
+  });
+
+  it('sends differences, and in full what a collector refuses to continue', async () => {
+    let refusals = 0;
+    browser.auto = (request) => {
+      const isDelta = request.body.includes('"delta"');
+      if (isDelta) refusals += 1;
+      if (isDelta) request.answer(400, { error: { code: 'TP_COLLECTOR_DESYNC' } });
+      else request.answer(200, { serverTime: browser.time });
+    };
+    start();
+    await browser.advance(13_000);
+    expect(refusals).toBeGreaterThan(0);
+    const refused = browser.requests.findIndex(({ body }) => body.includes('"delta"'));
+    const [first, second] = browser.requests.slice(refused, refused + 2).map(({ body }) => body);
+    expect(JSON.parse(first!)).toMatchObject({ v: 2 });
+    expect(JSON.parse(second!)).toMatchObject({ v: 1 });
+    expect(reportIn(second!)).toEqual(reportIn(first!));
+    expect(errors).toEqual([]);
+  });
+
+  it('samples and reports as the collector asks in its answers', async () => {
+    browser.auto = (request) =>
+      request.answer(200, { serverTime: browser.time, client: { intervalMs: 5_000, uploadMs: 20_000 } });
+    start();
+    await browser.advance(3_000);
+    const sampled = pc.getStatsCalls;
+    const sent = browser.requests.length;
+    await browser.advance(40_000);
+    expect(pc.getStatsCalls - sampled).toBeLessThanOrEqual(9);
+    expect(browser.requests.length - sent).toBeLessThanOrEqual(3);
+  });
+
+  it('sends events only when it is none of the sampled connections, and leaves out members that nobody wants', async () => {
+    const answer = { sampledShare: 0.4, omittedMembers: ['packetsReceived'] };
+    browser.dice = 0.3;
+    browser.auto = (request) => request.answer(200, { serverTime: browser.time, client: answer });
+    start();
+    await browser.advance(10_000);
+    const told = reports().flatMap(({ samples }) => samples);
+    expect(told.at(-1)).toEqual({
+      t: expect.any(Number),
+      stats: [{ id: 'in', type: 'inbound-rtp', kind: 'audio', ssrc: 1 }],
+    });
+    answer.sampledShare = 0.2;
+    await browser.advance(10_000);
+    const before = reports().length;
+    pc.become('connected');
+    await browser.advance(10_000);
+    expect(
+      reports()
+        .slice(before)
+        .flatMap(({ samples }) => samples),
+    ).toEqual([]);
+    expect(
+      reports()
+        .slice(before)
+        .flatMap(({ events }) => events)
+        .map(({ type }) => type),
+    ).toContain('setup');
+  });
+
+  it('samples every second while something is wrong, and tells the app', async () => {
+    browser.storeEverything();
+    const told: unknown[] = [];
+    start({ onQuality: (quality) => told.push(quality) });
+    pc.become('connected');
+    pc.become('disconnected');
+    await browser.advance(2_000);
+    const connection = 'fake-connection-0001';
+    expect(told).toEqual([{ connection, level: 'poor', reasons: ['disconnected'] }]);
+    expect(observation.quality).toEqual(told[0]);
+    const before = pc.getStatsCalls;
+    await browser.advance(10_000);
+    expect(pc.getStatsCalls - before).toBe(10);
+  });
+
+  it('says nothing of a connection that was made and closed without a description', async () => {
+    browser.storeEverything();
+    pc.localDescription = null;
+    start();
+    pc.dispatchEvent(new Event('negotiationneeded'));
+    await browser.advance(5_000);
+    pc.signalingState = 'closed';
+    await browser.advance(30_000);
+    expect(browser.requests).toEqual([]);
+    expect(browser.timers).toBe(0);
+  });
+
+  it('tells when the CPU is pressed', async () => {
+    browser.storeEverything();
+    start();
+    for (const state of ['nominal', 'serious', 'serious', 'critical']) browser.press(state);
+    await browser.advance(3_000);
+    expect(eventsOf('cpu_pressure').map(({ value }) => value)).toEqual(['serious', 'critical']);
   });
 });

@@ -9,6 +9,7 @@ let browser: FakeBrowser;
 let transport: Transport;
 let errors: ReportingError[];
 let dropped: number[];
+let settings: unknown[];
 let timed: number[][];
 let unauthorised: number;
 let leaving: () => void;
@@ -17,7 +18,7 @@ let leaving: () => void;
 function batch(seq: number, bytes = 1_000): Batch {
   let again = '';
   const unseal = () => void (again += ',"again":true');
-  return { seq, bytes, empty: false, body: () => `{"seq":${seq}${again}}`, unseal };
+  return { seq, bytes, empty: false, body: () => `{"seq":${seq}${again}}`, unseal, spellOut: () => false };
 }
 const bodies = () => browser.requests.map(({ body }) => body);
 const request = (index: number) => browser.requests[index]!;
@@ -26,10 +27,12 @@ beforeEach(() => {
   browser = new FakeBrowser();
   errors = [];
   dropped = [];
+  settings = [];
   timed = [];
   unauthorised = 0;
   leaving = () => undefined;
   transport = createTransport(browser, reporting, {
+    settings: (given) => settings.push(given),
     timed: (...times) => timed.push(times),
     dropped: (batches) => dropped.push(batches),
     error: (error) => errors.push(error),
@@ -43,6 +46,39 @@ describe('the transport', () => {
     transport.enqueue(batch(0));
     expect(request(0).url).toBe(reporting.url);
     expect(request(0).headers).toEqual({ 'content-type': 'application/json', authorization: 'Bearer tpr1.claims.mac' });
+  });
+
+  it('compresses a body that is worth it, where the browser can, and not while the page may be going', async () => {
+    browser.gzip = async (text) => new TextEncoder().encode(`gzip of ${text}`).buffer;
+    browser.storeEverything();
+    transport.enqueue(batch(0, 1_000));
+    transport.enqueue(batch(1, 5_000));
+    await settled();
+    browser.isHidden = true;
+    transport.enqueue(batch(2, 5_000));
+    await settled();
+    expect(browser.requests.map(({ headers }) => headers['content-encoding'])).toEqual([undefined, 'gzip', undefined]);
+    expect(new TextDecoder().decode(browser.requests[1]!.body as unknown as ArrayBuffer)).toBe('gzip of {"seq":1}');
+  });
+
+  it('hands on what the collector asks of its clients', async () => {
+    transport.enqueue(batch(0));
+    request(0).answer(200, { client: { intervalMs: 9_000 } });
+    await settled();
+    expect(settings).toEqual([{ intervalMs: 9_000 }]);
+  });
+
+  it('spells a batch out when its differences are refused, and gives it up when there is nothing to spell out', async () => {
+    let spelt = 0;
+    transport.enqueue({ ...batch(0), spellOut: () => (spelt += 1) === 1 });
+    const refusal = { error: { code: 'TP_COLLECTOR_DESYNC', message: 'no' } };
+    request(0).answer(400, refusal);
+    await settled();
+    request(1).answer(400, refusal);
+    await settled();
+    expect(browser.requests).toHaveLength(2);
+    expect(spelt).toBe(2);
+    expect(errors).toMatchObject([{ kind: 'refused', code: 'TP_COLLECTOR_DESYNC' }]);
   });
 
   it('sends one batch at a time, in order', async () => {

@@ -1,6 +1,7 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { encodeDeltas } from '../../../collector/client/delta.ts';
 import type { ReportSample } from '../../../collector/contract.ts';
 import { statsRoutes } from '../../../collector/intake/stats-routes.ts';
 import type { Row } from '../../../collector/store/store.ts';
@@ -15,6 +16,8 @@ import { FakeWriter, reportToken, service } from '../service.ts';
 import * as encode from './encoders.ts';
 
 const START = Date.UTC(2026, 10, 20, 18);
+
+const client = { intervalMs: 3_000, issueIntervalMs: 1_000, uploadMs: 9_000, sampledShare: 0.5, omittedMembers: [] };
 
 describe('POST /v1/stats', () => {
   let http: FastifyInstance;
@@ -34,6 +37,7 @@ describe('POST /v1/stats', () => {
       clock,
       metrics,
       log: silentLog,
+      client,
       allowance: { requestsPerSecond: 2, burst: 10, appRequestsPerSecond: 15 },
       maxWaitMs: 0,
     });
@@ -88,6 +92,7 @@ describe('POST /v1/stats', () => {
         events: 1,
       },
       serverTime: START,
+      client,
     });
     expect(writer.rowsOf('stream_intervals').length).toBeGreaterThan(10);
     expect(writer.rowsOf('connection_intervals')).toHaveLength(5);
@@ -114,7 +119,7 @@ describe('POST /v1/stats', () => {
 
   it('tells the time to a client that has nothing to report yet', async () => {
     const answer = await post(body({ offset: null, samples: [], events: [] }));
-    expect(answer.json()).toEqual({ stored: { streams: 0, connections: 0, events: 0 }, serverTime: START });
+    expect(answer.json()).toEqual({ stored: { streams: 0, connections: 0, events: 0 }, serverTime: START, client });
     expect(writer.inserts).toEqual([]);
   });
 
@@ -394,6 +399,50 @@ describe('POST /v1/stats', () => {
       expect(answer.statusCode).toBe(200);
       expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
       expect(writer.rowsOf('stream_intervals').filter((row) => row['packets'] !== null).length).toBeGreaterThan(10);
+    });
+  });
+
+  describe('a report of differences', () => {
+    const differences = (change: object = {}) => body({ v: 2, samples: encodeDeltas(samples), ...change });
+
+    it('makes the rows that it makes in full, compressed or not', async () => {
+      await post(body());
+      const inFull = writer.rowsOf('stream_intervals');
+      for (const payload of [differences(), gzipSync(JSON.stringify(differences()))]) {
+        const before = writer.rowsOf('stream_intervals').length;
+        const answer = await http.inject({
+          method: 'POST',
+          url: '/v1/stats',
+          headers: {
+            'content-type': 'application/json',
+            authorization: `Bearer ${reportToken('demo', START)}`,
+            ...(payload instanceof Buffer ? { 'content-encoding': 'gzip' } : {}),
+          },
+          payload,
+        });
+        expect(answer.statusCode).toBe(200);
+        expect(writer.rowsOf('stream_intervals').slice(before)).toEqual(inFull);
+      }
+    });
+
+    it('is told to begin anew when it continues what is not known', async () => {
+      const rest = encodeDeltas(samples).filter((sample) => 'delta' in sample);
+      expect(rest.length).toBeGreaterThan(1);
+      const answer = await post(differences({ samples: rest, events: [] }));
+      expect(answer.statusCode).toBe(400);
+      expect(answer.json().error).toMatchObject({
+        code: 'TP_COLLECTOR_DESYNC',
+        issues: rest.map((_, index) => ({ path: `samples.${index}.delta` })),
+      });
+      expect(writer.rowsOf('stream_intervals')).toEqual([]);
+    });
+  });
+
+  it('tells clients how to sample and report', async () => {
+    expect((await post(body())).json().client).toEqual(client);
+    expect((await post(body({ seq: 1, events: [{ t: 'soon', type: 'x' }] }))).json()).toMatchObject({
+      rejected: [{}],
+      client,
     });
   });
 
