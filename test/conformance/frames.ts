@@ -53,11 +53,13 @@ const DATA = 0x0013;
 
 export const bindingRequest = stun(BINDING_REQUEST);
 
-export function sendIndication(peer: Endpoint, payload: Buffer): Buffer {
-  return stun(SEND_INDICATION, [
-    [XOR_PEER_ADDRESS, xorAddress(peer, TRANSACTION)],
-    [DATA, payload],
-  ]);
+/** With attributes of any kind behind what belongs there. */
+export function sendIndication(
+  peer: Endpoint,
+  payload: Buffer,
+  more: readonly (readonly [number, Buffer])[] = [],
+): Buffer {
+  return stun(SEND_INDICATION, [[XOR_PEER_ADDRESS, xorAddress(peer, TRANSACTION)], [DATA, payload], ...more]);
 }
 
 export function sendIndicationWithoutData(peer: Endpoint): Buffer {

@@ -7,6 +7,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Transport } from '../../kernel/address.ts';
 import type { Command, Plane } from '../../relay/planes/plane.ts';
 import { dropReasons, peerClasses } from '../../relay/planes/plane.ts';
+import { attributes } from '../../relay/stun/attributes.ts';
+import { emptySendIndication, parseSendIndication } from '../../relay/stun/send-indication.ts';
 import {
   bindingRequest,
   channelData,
@@ -334,6 +336,27 @@ function fromClientToPeer(open: Open): void {
     await allocation.client.send(sendIndicationWithoutData(peer.local), stage.listener);
     await stage.drops({ no_permission: 1, malformed: 1 });
     expect(stage.counters(allocation)).toEqual(reading({}));
+  });
+
+  it('takes a Send indication by the attributes that it carries as well: unknown ones that must be understood spoil it', async () => {
+    const stage = await open();
+    const allocation = await stage.allocate();
+    const peer = await stage.leg();
+    stage.permit(allocation, LOOPBACK);
+    const unknown = [0x0000, 0x0002, 0x0011, 0x0021, 0x0023, 0x7fff, 0x8fff, 0xffff].map((type) => ({
+      type,
+      least: 4,
+    }));
+    let refused = 0;
+    for (const { type, least } of [...Object.values(attributes), ...unknown]) {
+      const frame = sendIndication(peer.local, hello, [[type, Buffer.alloc(least)]]);
+      const isSound = parseSendIndication(frame, emptySendIndication()) === undefined;
+      await allocation.client.send(frame, stage.listener);
+      if (isSound) expect((await peer.next()).bytes, `attribute ${type}`).toEqual(hello);
+      else refused += 1;
+      await until(`attribute ${type} is refused`, () => stage.dropped('malformed') === BigInt(refused));
+    }
+    expect(refused).toBeGreaterThan(unknown.length / 2);
   });
 
   it('relays no more over a channel that was unbound, nor to a peer whose permission was revoked', async () => {
