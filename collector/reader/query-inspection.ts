@@ -21,7 +21,12 @@ const ROOTS = new Set(['SelectWithUnionQuery', 'DescribeQuery']);
 /** A function is called by its name, and is handed to a higher-order one by it: `arrayMap(file, […])`. */
 const NAMED = new Set(['Function', 'Identifier']);
 /** `eval` runs text that the tree does not show; a setting that the reader cannot change keeps it away, too. */
-const REFUSED_NAMES = new Set(['file', 'eval']);
+const REFUSED_NAMES = new Set(['file', 'eval', 'sqlite']);
+
+/** Tables that are made of nothing. Of the others, some touch files before they ask whether they may (`sqlite`). */
+const TABLE_FUNCTIONS = new Set(
+  'numbers numbers_mt zeros zeros_mt generateSeries generate_series values view null'.split(' '),
+);
 
 /** The tree of SHOW leaves its WHERE out, which is an expression like any other: only these, as a whole, are known. */
 const SHOW = /^\s*SHOW\s+(?:DATABASES|TABLES(?:\s+FROM\s+(?:\w+|`\w+`|"\w+"))?)(?:\s+FORMAT\s+\w+)?[\s;]*$/i;
@@ -34,11 +39,13 @@ export function faultOf(sql: string, tree: string): string | undefined {
   if (root === undefined || !ROOTS.has(root.type))
     return 'SELECT, DESCRIBE, SHOW TABLES and SHOW DATABASES are understood.';
   const isOneSelect = nodes[1]?.type === 'ExpressionList' && nodes[1].children === 1;
-  for (const { type, name, depth } of nodes) {
+  for (const [index, { type, name, depth }] of nodes.entries()) {
     const isOuter = depth === 1 || (depth === 3 && isOneSelect);
     if (type === 'Set' && !isOuter) return 'SETTINGS stand at the end of a query that is one SELECT, and nowhere else.';
     if (!NODES.has(type)) return `${type} is not understood.`;
     if (NAMED.has(type) && REFUSED_NAMES.has(name)) return `The function ${name} is refused, and every name like it.`;
+    const isTable = type === 'Function' && nodes[index - 1]?.type === 'TableExpression';
+    if (isTable && !TABLE_FUNCTIONS.has(name)) return `The table function ${name} is refused.`;
   }
   return undefined;
 }

@@ -164,7 +164,12 @@ SELECT sleep(3) FROM numbers(1000000000000000) FORMAT Null`;
       script,
     ],
     // A process group of its own: Ctrl-C is for the parent, which stops things in order.
-    { stdio: ['pipe', 'ignore', 'pipe'], detached: true, env: { PATH: process.env['PATH'], TZ: 'UTC' } },
+    {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      detached: true,
+      cwd: path.dirname(settings.configFile),
+      env: { PATH: process.env['PATH'], TZ: 'UTC' },
+    },
   );
   let tail = '';
   let ended = false;
