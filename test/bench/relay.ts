@@ -156,6 +156,8 @@ function median(rounds: readonly Figures[]): Figures {
 }
 
 const list = (text: string): string[] => text.split(',').filter((word) => word !== '');
+/** Nothing where no packet brought its stamp. */
+const latency = (microseconds: number): string => (microseconds === 0 ? '' : fixed(microseconds));
 const fixed = (value: number, digits = 0): string => value.toFixed(digits);
 
 async function packets(names: readonly ServerName[], of: Case): Promise<Record<string, Figures>> {
@@ -177,7 +179,15 @@ async function packets(names: readonly ServerName[], of: Case): Promise<Record<s
       relayed === 0
         ? ['relays nothing', '', '', '']
         : [fixed(user + system, 2), fixed(user, 2), fixed(system, 2), ratio];
-    return [LABELS[name], fixed(offered), fixed(relayed), `${fixed(loss * 100, 2)} %`, ...cost, fixed(p50), fixed(p99)];
+    return [
+      LABELS[name],
+      fixed(offered),
+      fixed(relayed),
+      `${fixed(loss * 100, 2)} %`,
+      ...cost,
+      latency(p50),
+      latency(p99),
+    ];
   });
   for (const line of textTable([{ title: '' }, ...titles.map(right)], body)) console.log(line);
   return Object.fromEntries(medians);
