@@ -11,6 +11,7 @@ export default defineConfig({
           include: ['test/{kernel,relay,collector,billing,dashboards,cli,docs}/**/*.test.ts'],
           pool: 'forks',
           globalSetup: ['test/embedded-store-setup.ts'],
+          setupFiles: ['test/calls-setup.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

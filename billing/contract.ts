@@ -1,6 +1,7 @@
 /** Billing's door: statements, costs and alerts as readers get them. Schemas and types, no behaviour. */
 import { z } from 'zod';
-import { u64 } from '../kernel/bytes.ts';
+import type { Answer } from '../kernel/answer.ts';
+import { bytesText, u64 } from '../kernel/bytes.ts';
 
 export const meters = ['turn', 'sfu'] as const;
 export type Meter = (typeof meters)[number];
@@ -18,60 +19,86 @@ export interface MeteredUsage {
   readonly viaSfuBytes: bigint;
 }
 
-/** One line of a statement: one app and customer on one meter. Bytes are decimal strings, money is decimal text. */
-export interface StatementLine {
-  readonly app: string;
-  readonly customId: string;
-  readonly meter: Meter;
-  /** Bytes metered. */
-  readonly bytes: string;
-  /** Bytes not charged because the call went through SFU and TURN, and is charged once. */
-  readonly overlapBytes: string;
-  /** Bytes covered by the free allowance, and those that cost. */
-  readonly freeBytes: string;
-  readonly chargedBytes: string;
-  readonly cost: string;
-}
+const money = z.string().describe('Decimal text, in the currency of the rate card.');
+const charged = {
+  bytes: bytesText.describe('Bytes metered, as a decimal string.'),
+  overlapBytes: bytesText.describe('Not charged: the call went through SFU and TURN, and is charged once.'),
+  freeBytes: bytesText.describe('Covered by the free allowance.'),
+  chargedBytes: bytesText.describe('What costs.'),
+  cost: money,
+};
+
+/** One line of a statement: one app and customer on one meter. */
+export const statementLine = z
+  .object({ app: z.string(), customId: z.string(), meter: z.enum(meters), ...charged })
+  .meta({ id: 'StatementLine' });
+export type StatementLine = Answer<typeof statementLine>;
 
 /** GET /v1/statements/:period, and `turnpike statement PERIOD --format json`. */
-export interface Statement {
-  readonly period: { readonly name: string; readonly start: string; readonly end: string };
-  /** Unix time of the newest reading in it, ISO 8601; null when nothing was metered. */
-  readonly asOf: string | null;
-  /** Only this app's lines, when one was asked for; the allowance is still the account's. */
-  readonly app: string | null;
-  readonly rateCard: {
-    readonly id: string;
-    readonly provider: string;
-    readonly currency: string;
-    /** Bytes per GB on this card. */
-    readonly gbBytes: string;
-    readonly source: string;
-    readonly asOf: string;
-  };
-  readonly allowance: { readonly bytes: string; readonly usedBytes: string };
-  readonly lines: readonly StatementLine[];
-  readonly totals: {
-    readonly bytes: string;
-    readonly overlapBytes: string;
-    readonly freeBytes: string;
-    readonly chargedBytes: string;
-    readonly cost: string;
-  };
-}
+export const statement = z
+  .object({
+    period: z.object({ name: z.string(), start: z.iso.datetime(), end: z.iso.datetime() }),
+    asOf: z.iso.datetime().nullable().describe('Time of the newest reading in it; null when nothing was metered.'),
+    app: z
+      .string()
+      .nullable()
+      .describe('Only this app’s lines, when one was asked for; the allowance is still the account’s.'),
+    rateCard: z.object({
+      id: z.string(),
+      provider: z.string(),
+      currency: z.string(),
+      gbBytes: bytesText.describe('Bytes per GB on this card, as a decimal string.'),
+      source: z.string(),
+      asOf: z.string(),
+    }),
+    allowance: z.object({ bytes: bytesText, usedBytes: bytesText }),
+    lines: z.array(statementLine),
+    totals: z.object(charged),
+  })
+  .meta({ id: 'Statement' });
+export type Statement = Answer<typeof statement>;
 
-/** One alert as GET /v1/alerts lists it. */
-export interface AlertView {
-  readonly rule: string;
-  readonly severity: 'warning' | 'critical';
-  readonly state: 'pending' | 'firing' | 'resolved';
-  readonly app: string;
-  readonly since: string;
-  readonly value: number;
-  readonly threshold: number;
-  readonly samples: number;
-  readonly summary: string;
-}
+const severity = z.enum(['warning', 'critical']);
+export const alertStates = ['pending', 'firing', 'resolved'] as const;
+
+export const alertView = z
+  .object({
+    rule: z.string(),
+    severity,
+    state: z.enum(alertStates),
+    app: z.string(),
+    since: z.iso.datetime(),
+    value: z.number(),
+    threshold: z.number(),
+    samples: z.number(),
+    summary: z.string(),
+  })
+  .meta({ id: 'Alert' });
+export type AlertView = Answer<typeof alertView>;
+
+/** GET /v1/alerts */
+export const alertsAnswer = z.object({ alerts: z.array(alertView) });
+
+export const alertRuleView = z
+  .object({
+    name: z.string().describe('Alertmanager’s `alertname`, and the identity of the rule.'),
+    severity,
+    measure: z.string().describe('What the value is, as a sentence begins: `Packet loss`.'),
+    unit: z.enum(['%', 'ms', 's', '']),
+    breach: z.enum(['above', 'below']).describe('On which side of the threshold it is bad.'),
+    threshold: z.number(),
+    resolveAt: z.number().describe('Hysteresis: a firing alert resolves only at this value or better.'),
+    windowSeconds: z.number(),
+    forSeconds: z.number().describe('How long the breach must hold before the alert fires.'),
+    staleSeconds: z.number().describe('How long an alert outlives its last measurement.'),
+    minSamples: z.number(),
+    sampleName: z.string().describe('What is counted in `samples`.'),
+  })
+  .meta({ id: 'AlertRule' });
+export type AlertRuleView = Answer<typeof alertRuleView>;
+
+/** GET /v1/alert-rules */
+export const alertRulesAnswer = z.object({ rules: z.array(alertRuleView) });
 
 /** A rate card as its JSON file holds it: data with source and date. Prices are decimal text, quantities decimal strings. */
 export const rateCard = z.strictObject({

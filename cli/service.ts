@@ -25,6 +25,7 @@ import { gradeOf } from '../collector/sources/scraped.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
 import { isPulled } from '../collector/sources/source-settings.ts';
 import type { Store, StoreEndpoint, StoreWriter } from '../collector/store/store.ts';
+import { docsRoutes } from '../dashboards/console/docs-routes.ts';
 import { consoleRoutes } from '../dashboards/console/routes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
@@ -32,6 +33,7 @@ import { check, createHttp } from '../kernel/http.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { Metrics } from '../kernel/metrics.ts';
 import type { Authority } from '../kernel/principals.ts';
+import { openApiRoutes, recordCalls } from '../kernel/openapi.ts';
 import { probes } from '../kernel/probes.ts';
 import type { Random } from '../kernel/random.ts';
 import { systemSleep } from '../kernel/sleep.ts';
@@ -65,6 +67,7 @@ export interface ServiceParts {
 export async function createService(parts: ServiceParts): Promise<FastifyInstance> {
   const { authority, clock, config, log, metrics, random, spool, store } = parts;
   const http = createHttp({ log, authority, host: config.http.host, publicHosts: publicHost(config) });
+  const document = recordCalls(http);
   const urls = serviceUrls(config);
   // The embedded store is this collector's alone; a server may have others, whose revocations are ours too.
   const isShared = config.clickhouse.url !== undefined;
@@ -123,6 +126,8 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     random,
     setup: { keyId: firstKey(authority).key.id, turnUrls: urls.turnUrls },
   });
+  await http.register(openApiRoutes, { document });
+  await http.register(docsRoutes, { document });
   const checks = {
     // A store that is away keeps readers waiting, not reports: as long as there is room on the disk, traffic is welcome.
     store: async () => {

@@ -3,6 +3,12 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Call } from '../kernel/call.ts';
+
+const SCRIPTS = {
+  'turnpike.js': { name: 'readSdkScript', summary: 'The browser SDK, as a script.' },
+  'turnpike.mjs': { name: 'readSdkModule', summary: 'The browser SDK, as an ES module.' },
+} as const;
 
 export interface ClientRoutesOptions {
   /** Where the bundles are; beside this file once built. */
@@ -21,10 +27,11 @@ const HEADERS = {
 /** GET /turnpike.js and GET /turnpike.mjs, with an ETag each. Registering fails when the bundles were not built. */
 export async function clientRoutes(app: FastifyInstance, options: ClientRoutesOptions): Promise<void> {
   const directory = options.directory ?? fileURLToPath(new URL('client', import.meta.url));
-  for (const name of ['turnpike.js', 'turnpike.mjs']) {
+  for (const [name, said] of Object.entries(SCRIPTS)) {
+    const call: Call = { ...said, group: 'Pages', answers: { 200: { 'text/javascript': null }, 304: {} } };
     const script = await readFile(`${directory}/${name}`);
     const etag = `"${createHash('sha256').update(script).digest('base64url').slice(0, 22)}"`;
-    app.get(`/${name}`, { config: { allow: 'anyone' } }, (request: FastifyRequest, reply: FastifyReply) => {
+    app.get(`/${name}`, { config: { allow: 'anyone', call } }, (request: FastifyRequest, reply: FastifyReply) => {
       void reply.headers({ ...HEADERS, etag });
       const known = request.headers['if-none-match']?.split(/\s*,\s*/).some((tag) => tag.replace(/^W\//, '') === etag);
       return known === true ? reply.status(304).send() : reply.send(script);

@@ -3,16 +3,20 @@
  * Schemas and types, no behaviour.
  */
 import { z } from 'zod';
-import { u64 } from '../kernel/bytes.ts';
+import type { Answer } from '../kernel/answer.ts';
+import { bytesText, u64 } from '../kernel/bytes.ts';
+import { issue } from '../kernel/errors.ts';
 import { shortName } from '../relay/contract.ts';
 
 // ── Reports: the native wire format, versions 1 and 2 (docs/wire-format.md) ──────────────────────────────────────────────────────────────────────
 
-/** Unix milliseconds on the client's clock; fractions allowed. */
-const clientTime = z.number().min(0).max(8.64e15);
+/** Fractions allowed. */
+const clientTime = z.number().min(0).max(8.64e15).describe('Unix milliseconds on the client’s clock.');
 
 /** One W3C webrtc-stats dictionary, members as the browser names them. Unknown members are ignored, not refused. */
-export const rtcStats = z.looseObject({ id: z.string().max(256), type: z.string().max(64) });
+export const rtcStats = z
+  .looseObject({ id: z.string().max(256), type: z.string().max(64) })
+  .describe('One dictionary of webrtc-stats, members as the browser names them.');
 export type RtcStats = z.output<typeof rtcStats>;
 
 /** One getStats() call. */
@@ -35,18 +39,31 @@ export type ReportEvent = z.output<typeof reportEvent>;
  * `offset` is what the client has learnt to add to its clock to get the collector's (null before the first answer);
  * it is part of the batch, because a retried batch must be byte-identical.
  */
-export const report = z.strictObject({
-  v: z.literal(1),
-  connection: z.string().regex(/^[A-Za-z0-9_-]{8,64}$/, 'must be 8 to 64 characters of A-Z a-z 0-9 _ -'),
-  seq: z.int().min(0).max(0xffff_ffff),
-  offset: z.number().min(-3.2e12).max(3.2e12).nullable(),
-  /** Overridden by the report token's own ids where that has them. */
-  call: shortName.optional(),
-  participant: shortName.optional(),
-  sdk: z.string().max(64).optional(),
-  samples: z.array(reportSample).max(240),
-  events: z.array(reportEvent).max(1_000),
-});
+export const report = z
+  .strictObject({
+    v: z.literal(1),
+    connection: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{8,64}$/, 'must be 8 to 64 characters of A-Z a-z 0-9 _ -')
+      .describe('Made up by the client: 8 to 64 characters of A-Z a-z 0-9 _ -'),
+    seq: z.int().min(0).max(0xffff_ffff),
+    offset: z
+      .number()
+      .min(-3.2e12)
+      .max(3.2e12)
+      .nullable()
+      .describe('Milliseconds to add to the client’s clock to get the collector’s; null before the first answer.'),
+    call: shortName.optional().describe('Overridden by the report token’s own, as is the participant.'),
+    participant: shortName.optional(),
+    sdk: z.string().max(64).optional(),
+    samples: z.array(reportSample).max(240),
+    events: z.array(reportEvent).max(1_000),
+  })
+  .meta({
+    id: 'Report',
+    description:
+      'A batch of the browser SDK. samples[0] is the last sample of the batch before, or the first ever taken.',
+  });
 export type Report = z.output<typeof report>;
 
 /**
@@ -64,51 +81,69 @@ export type SampleDelta = z.output<typeof sampleDelta>;
  * Version 2 of a report: like version 1, but samples may be differences to the sample before them. A first sample that is
  * one continues the connection's last sample on the same stream of reports; a request of its own has nothing to continue.
  */
-export const deltaReport = report.extend({
-  v: z.literal(2),
-  samples: z.array(z.union([reportSample, sampleDelta])).max(240),
-});
+export const deltaReport = report
+  .extend({ v: z.literal(2), samples: z.array(z.union([reportSample, sampleDelta])).max(240) })
+  .meta({
+    id: 'DeltaReport',
+    description:
+      'Like version 1, but samples may be differences to the sample before them; of a `delta`, null is a member that is no more.',
+  });
 export type DeltaReport = z.output<typeof deltaReport>;
 
+/** ObserveRTC's ClientSample of schema 3: what tells one from a report. */
+const clientSample = z
+  .looseObject({
+    timestamp: z.number().describe('Unix milliseconds.'),
+    clientId: z.string().optional(),
+    callId: z.string().optional(),
+    peerConnections: z.array(z.looseObject({ peerConnectionId: z.string() })).optional(),
+  })
+  .meta({
+    id: 'ClientSample',
+    description: 'ObserveRTC’s ClientSample (schema 3), whole or with its codec’s differences.',
+  });
+
+/** Body of POST /v1/stats. A list of samples begins with a whole one. */
+export const reportBody = z.union([report, deltaReport, clientSample, z.array(clientSample)]);
+
 /** Rows, by what they are about. */
-export interface StoredRows {
-  readonly streams: number;
-  readonly connections: number;
-  readonly events: number;
-}
+export const storedRows = z.object({
+  streams: z.int().describe('Intervals of RTP streams.'),
+  connections: z.int().describe('Intervals of peer connections.'),
+  events: z.int(),
+});
+export type StoredRows = Answer<typeof storedRows>;
 
 /** What was left out of something that was stored otherwise: where it stood, and what is wrong with it. */
-export interface Rejected {
-  readonly path: string;
-  readonly message: string;
-}
+export type Rejected = Answer<typeof issue>;
+const rejected = z.array(issue).exactOptional().describe('What was left out. It would be refused again.');
+
+/** How clients are to sample and report, set where the collector is configured and told in every answer. */
+export const clientSettings = z.object({
+  intervalMs: z.number().describe('Milliseconds between two samples.'),
+  issueIntervalMs: z.number().describe('The same while the client itself sees something wrong.'),
+  uploadMs: z.number().describe('Milliseconds between two reports.'),
+  sampledShare: z.number().describe('Share of connections that send samples, 0 to 1; the others send events only.'),
+  omittedMembers: z.array(z.string()).describe('Members of webrtc-stats dictionaries that need not be sent.'),
+});
+export type ClientSettings = Answer<typeof clientSettings>;
 
 /**
  * 200 of POST /v1/stats: every row of the batch is stored; 207: every row but those that `rejected` names, which would be
- * refused again. `serverTime` is Unix milliseconds at receipt, for the client's offset; a batch without samples and events
- * asks for nothing else. It also stands beside the error TP_COLLECTOR_CLOCK (times too far from now): nothing of that batch
+ * refused again. `serverTime` also stands beside the error TP_COLLECTOR_CLOCK (times too far from now): nothing of that batch
  * is stored, so it may be sent again with another offset.
  */
-export interface ReportAnswer {
-  readonly stored: StoredRows;
-  readonly rejected?: readonly Rejected[];
-  readonly serverTime: number;
-  /** What the collector would have its clients do from now on. */
-  readonly client?: ClientSettings;
-}
-
-/** How clients are to sample and report, set where the collector is configured and told in every answer. */
-export interface ClientSettings {
-  /** Milliseconds between two samples, and while the client itself sees something wrong. */
-  readonly intervalMs: number;
-  readonly issueIntervalMs: number;
-  /** Milliseconds between two reports. */
-  readonly uploadMs: number;
-  /** Share of connections that send samples, 0 to 1; the others send events only. */
-  readonly sampledShare: number;
-  /** Members of webrtc-stats dictionaries that need not be sent. */
-  readonly omittedMembers: readonly string[];
-}
+export const reportAnswer = z
+  .object({
+    stored: storedRows,
+    rejected,
+    serverTime: z
+      .number()
+      .describe('Unix milliseconds at receipt, for the client’s offset; an empty batch asks for nothing else.'),
+    client: clientSettings.exactOptional().describe('What the collector would have its clients do from now on.'),
+  })
+  .meta({ id: 'ReportAnswer' });
+export type ReportAnswer = Answer<typeof reportAnswer>;
 
 // ── Recordings: whole calls in the formats of the field ─────────────────────────────────────────────────────────────
 
@@ -123,36 +158,37 @@ export const formatNames = [
 export type FormatName = (typeof formatNames)[number];
 
 /** 200 and 207 of POST /v1/dumps: every row is stored but those of what `rejected` names. */
-export interface DumpAnswer {
-  readonly format: FormatName;
-  /** As the request or the recording names it, else made from what is in it: the same for the same recording. */
-  readonly calls: readonly string[];
-  readonly connections: number;
-  readonly stored: StoredRows;
-  readonly rejected?: readonly Rejected[];
-  /** What the reader of these rows should know of the recording. */
-  readonly notes?: readonly string[];
-}
+export const dumpAnswer = z
+  .object({
+    format: z.enum(formatNames),
+    calls: z
+      .array(z.string())
+      .describe(
+        'As the request or the recording names it, else made from what is in it: the same for the same recording.',
+      ),
+    connections: z.int(),
+    stored: storedRows,
+    rejected,
+    notes: z.array(z.string()).exactOptional().describe('What the reader of these rows should know of the recording.'),
+  })
+  .meta({ id: 'DumpAnswer' });
+export type DumpAnswer = Answer<typeof dumpAnswer>;
 
 // ── SFU egress: generic cumulative counters ─────────────────────────────────────────────────────────────────────────
 
 /** One reading of one object's cumulative egress counter (a transport, a handle, a participant, a node). */
 export const egressReading = z.strictObject({
   server_id: shortName.min(1),
-  /** Changes whenever the counter restarts from zero (process start, new transport). */
-  boot_id: shortName.min(1),
+  boot_id: shortName.min(1).describe('Changes whenever the counter restarts from zero (process start, new transport).'),
   object_id: z.string().min(1).max(128),
-  /** Rises with every reading of the object. */
-  seq: z.int().nonnegative(),
-  /** Unix milliseconds at which the counter was read. */
-  window_end: z.int().positive(),
+  seq: z.int().nonnegative().describe('Rises with every reading of the object.'),
+  window_end: z.int().positive().describe('Unix milliseconds at which the counter was read.'),
   app_id: shortName.min(1),
   custom_id: shortName.default(''),
   call_id: shortName.default(''),
   participant_id: shortName.default(''),
-  /** Bytes sent to the client since boot_id began. */
-  egress_bytes: u64,
-  egress_packets: u64.default(0n),
+  egress_bytes: u64.describe('Bytes sent to the client since boot_id began.'),
+  egress_packets: u64.prefault('0'),
   final: z.boolean().default(false),
 });
 export const egressBatch = z.strictObject({
@@ -160,6 +196,12 @@ export const egressBatch = z.strictObject({
   readings: z.array(egressReading).min(1).max(1_000),
 });
 export type EgressReading = z.output<typeof egressReading>;
+
+/** 200 of POST /v1/usage and POST /v1/egress */
+export const meteringAnswer = z.object({
+  stored: z.int().describe('Readings stored, counting those that were there already.'),
+});
+export type MeteringAnswer = Answer<typeof meteringAnswer>;
 
 // ── Scoring, passed in by the composition root ──────────────────────────────────────────────────────────────────────
 
@@ -187,97 +229,111 @@ export type AudioScorer = (interval: AudioInterval) => AudioScore | null;
 
 // ── What readers get ────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** GET /v1/calls */
-export interface CallSummary {
-  readonly app: string;
-  readonly call: string;
-  /** Something was reported or relayed in the last 20 seconds. */
-  readonly live: boolean;
-  /** ISO 8601, UTC. */
-  readonly startedAt: string;
-  readonly lastSeenAt: string;
-  readonly participants: number;
-  /** Median MOS of inbound audio intervals, and its 5th percentile. */
-  readonly mos: number | null;
-  readonly mosP5: number | null;
-  readonly mosModel: string | null;
-  /** 0…1 over inbound packets. */
-  readonly lossRatio: number | null;
-  readonly jitterMs: number | null;
-  readonly rttMs: number | null;
-  /** Bits per second received, all inbound streams of the newest interval of each. */
-  readonly bitrateBps: number | null;
-  /** The middle one of the call's connections. */
-  readonly timeToFirstFrameMs: number | null;
-  /** Connections of the call that reached `connected`, and those that did not. */
-  readonly connected: number;
-  readonly failed: number;
-  /** Bytes our relays sent to this call's clients, as a decimal string. */
-  readonly relayedBytes: string;
-  /** Bytes SFUs sent to this call's clients, as a decimal string. */
-  readonly sfuBytes: string;
-}
+const time = z.iso.datetime().describe('UTC.');
+const ratio = z.number().nullable().describe('0…1 over inbound packets; less than 0 where late ones arrived.');
+const milliseconds = z.number().nullable().describe('Milliseconds.');
+const bitrate = z.number().nullable().describe('Bits per second.');
 
-export interface CallsAnswer {
-  readonly calls: readonly CallSummary[];
-}
+export const callSummary = z
+  .object({
+    app: z.string(),
+    call: z.string(),
+    live: z.boolean().describe('Something was reported or relayed in the last 20 seconds.'),
+    startedAt: time,
+    lastSeenAt: time,
+    participants: z.int(),
+    mos: z.number().nullable().describe('Median MOS of inbound audio intervals.'),
+    mosP5: z.number().nullable().describe('Their 5th percentile.'),
+    mosModel: z.string().nullable(),
+    lossRatio: ratio,
+    jitterMs: milliseconds,
+    rttMs: milliseconds,
+    bitrateBps: bitrate.describe('Bits per second received, all inbound streams of the newest interval of each.'),
+    timeToFirstFrameMs: milliseconds.describe('Milliseconds: the middle one of the call’s connections.'),
+    connected: z.int().describe('Connections of the call that reached `connected`.'),
+    failed: z.int().describe('Connections of the call that did not.'),
+    relayedBytes: bytesText.describe('Bytes our relays sent to this call’s clients, as a decimal string.'),
+    sfuBytes: bytesText.describe('Bytes SFUs sent to this call’s clients, as a decimal string.'),
+  })
+  .meta({ id: 'CallSummary' });
+export type CallSummary = Answer<typeof callSummary>;
+
+/** GET /v1/calls */
+export const callsAnswer = z.object({ calls: z.array(callSummary) });
+export type CallsAnswer = Answer<typeof callsAnswer>;
 
 /** One stream, one interval, as the console plots it. */
-export interface TimelinePoint {
-  readonly ts: string;
-  readonly participant: string;
-  readonly stream: string;
-  readonly direction: 'inbound' | 'outbound';
-  readonly kind: 'audio' | 'video';
-  readonly mos: number | null;
-  readonly lossRatio: number | null;
-  readonly jitterMs: number | null;
-  readonly bitrateBps: number | null;
-  readonly framesPerSecond: number | null;
-  readonly freezes: number | null;
-}
+export const timelinePoint = z
+  .object({
+    ts: time,
+    participant: z.string(),
+    stream: z.string(),
+    direction: z.enum(['inbound', 'outbound']),
+    kind: z.enum(['audio', 'video']),
+    mos: z.number().nullable(),
+    lossRatio: ratio,
+    jitterMs: milliseconds,
+    bitrateBps: bitrate,
+    framesPerSecond: z.number().nullable(),
+    freezes: z.number().nullable(),
+  })
+  .meta({ id: 'StreamInterval' });
+export type TimelinePoint = Answer<typeof timelinePoint>;
 
 /** One connection, one interval. */
-export interface ConnectionPoint {
-  readonly ts: string;
-  readonly participant: string;
-  readonly connection: string;
-  readonly rttMs: number | null;
-  readonly localCandidateType: string | null;
-  readonly relayProtocol: string | null;
-  readonly bytesSent: string | null;
-  readonly bytesReceived: string | null;
-}
+export const connectionPoint = z
+  .object({
+    ts: time,
+    participant: z.string(),
+    connection: z.string(),
+    rttMs: milliseconds,
+    localCandidateType: z.string().nullable(),
+    relayProtocol: z.string().nullable(),
+    bytesSent: bytesText.nullable(),
+    bytesReceived: bytesText.nullable(),
+  })
+  .meta({ id: 'ConnectionInterval' });
+export type ConnectionPoint = Answer<typeof connectionPoint>;
 
-export interface CallEventPoint {
-  readonly ts: string;
-  readonly participant: string;
-  readonly type: string;
-  readonly value: string | null;
-  readonly ms: number | null;
-}
+export const callEventPoint = z
+  .object({
+    ts: time,
+    participant: z.string(),
+    type: z.string(),
+    value: z.string().nullable(),
+    ms: z.number().nullable().describe('A duration, where the event is one.'),
+  })
+  .meta({ id: 'CallEvent' });
+export type CallEventPoint = Answer<typeof callEventPoint>;
 
 /** GET /v1/calls/:call */
-export interface CallDetail extends CallSummary {
-  readonly streams: readonly TimelinePoint[];
-  readonly connections: readonly ConnectionPoint[];
-  readonly events: readonly CallEventPoint[];
-}
+export const callDetail = callSummary
+  .extend({
+    streams: z.array(timelinePoint),
+    connections: z.array(connectionPoint),
+    events: z.array(callEventPoint),
+  })
+  .meta({ id: 'CallDetail' });
+export type CallDetail = Answer<typeof callDetail>;
 
 export const usageGroups = ['app', 'call', 'customer'] as const;
 
 /** GET /v1/usage: bytes sent to clients after `from` and up to `to`, as metered; not yet rated. */
-export interface UsageAnswer {
-  /** ISO 8601, UTC. */
-  readonly from: string;
-  readonly to: string;
-  readonly group: (typeof usageGroups)[number];
-  readonly usage: readonly {
-    readonly app: string;
-    /** The call or the customer; empty when grouped by app, or when the credential named none. */
-    readonly key: string;
-    /** Decimal strings. */
-    readonly turnBytes: string;
-    readonly sfuBytes: string;
-  }[];
-}
+export const usageAnswer = z
+  .object({
+    from: time,
+    to: time,
+    group: z.enum(usageGroups),
+    usage: z.array(
+      z.object({
+        app: z.string(),
+        key: z
+          .string()
+          .describe('The call or the customer; empty when grouped by app, or when the credential named none.'),
+        turnBytes: bytesText,
+        sfuBytes: bytesText,
+      }),
+    ),
+  })
+  .meta({ id: 'Usage' });
+export type UsageAnswer = Answer<typeof usageAnswer>;

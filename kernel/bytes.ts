@@ -21,7 +21,14 @@ export const u64 = z
       return z.NEVER;
     }
     return parsed;
-  });
+  })
+  .describe('A decimal string, or a number where that is exact.');
+
+/** A count of bytes as answers have it. */
+export const bytesText = z
+  .string()
+  .regex(/^(0|[1-9]\d*)$/)
+  .describe('Bytes, as a decimal string.');
 
 /** Bytes as an operator writes them: a `u64`, or decimal units as text such as `50 GB` or `1.5 TB`. Parsed to bigint, exactly. */
 export const byteSize = z.union([

@@ -1,3 +1,7 @@
+/** What can go wrong, as callers are told. */
+import { z } from 'zod';
+import type { Answer } from './answer.ts';
+
 /**
  * Every error a caller can meet over HTTP or on the command line, in one table: code, status, sentence.
  * Codes are `TP_<ROOM>_<FAULT>` and are never reused. The reference (docs/errors.md) is tested against this table.
@@ -67,15 +71,26 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
-export interface Issue {
-  readonly path: string;
-  readonly message: string;
-}
+/** Where something is wrong, and what. */
+export const issue = z
+  .object({ path: z.string().describe('Members and indexes, with dots between.'), message: z.string() })
+  .meta({ id: 'Issue' });
+export type Issue = Answer<typeof issue>;
 
 /** The one error shape of the HTTP side. */
-export interface ErrorBody {
-  readonly error: { readonly code: ErrorCode; readonly message: string; readonly issues?: readonly Issue[] };
-}
+export const errorBody = z
+  .object({
+    error: z.object({
+      code: z
+        .enum(Object.keys(errorTable) as ErrorCode[])
+        .describe('Stable, and never reused. Each call names those that it may answer.'),
+      message: z.string().describe('A sentence for people.'),
+      issues: z.array(issue).exactOptional().describe('Each fault of the request, where it has several.'),
+    }),
+    serverTime: z.number().exactOptional().describe('Unix milliseconds at receipt, beside TP_COLLECTOR_CLOCK.'),
+  })
+  .meta({ id: 'Error' });
+export type ErrorBody = Answer<typeof errorBody>;
 
 interface ErrorOptions {
   readonly issues?: readonly Issue[];

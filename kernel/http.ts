@@ -8,15 +8,18 @@ import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { bigintAsString } from './bytes.ts';
 import { isLoopbackHost } from './address.ts';
+import type { Audience, Call } from './call.ts';
 import { issuesOf, TurnpikeError } from './errors.ts';
 import type { Logger } from './log.ts';
-import type { Authority, Principal, PrincipalKind } from './principals.ts';
+import type { Authority, Principal } from './principals.ts';
 import type { z } from 'zod';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call this route; `anyone` is public. */
-    allow?: readonly PrincipalKind[] | 'anyone';
+    allow?: Audience;
+    /** What the route is to its callers; files of pages have none. */
+    call?: Call;
     /** Query parameter in which the token is accepted too (beacons cannot set headers; the TURN REST draft has `key`). */
     tokenInQuery?: 'token' | 'key';
     /** Header in which the token is accepted too (ClickHouse's clients over TLS have one of their own). */

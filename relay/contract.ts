@@ -2,6 +2,7 @@
  * The relay's door: what it says to the rest of Turnpike, and what it accepts from it. Schemas and types, no behaviour.
  */
 import { z } from 'zod';
+import type { Answer } from '../kernel/answer.ts';
 import { u64 } from '../kernel/bytes.ts';
 
 /** Name given by an operator or an app: ≤ 64 UTF-8 bytes, no control characters. */
@@ -9,7 +10,8 @@ export const shortName = z
   .string()
   .refine((text) => Buffer.byteLength(text) <= 64, 'must be at most 64 UTF-8 bytes')
   // eslint-disable-next-line no-control-regex
-  .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not contain control characters');
+  .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not contain control characters')
+  .describe('At most 64 UTF-8 bytes, without control characters.');
 
 export const peerClassNames = ['internet', 'own_relay', 'sfu'] as const;
 
@@ -35,8 +37,7 @@ export const usageRecord = z.strictObject({
   boot_id: z.uuid(),
   allocation_id: z.uuid(),
   seq: z.int().nonnegative(),
-  /** Unix milliseconds at which the counters were read. */
-  window_end: z.int().positive(),
+  window_end: z.int().positive().describe('Unix milliseconds at which the counters were read.'),
   app_id: shortName.min(1),
   key_id: shortName.min(1),
   custom_id: shortName,
@@ -45,15 +46,20 @@ export const usageRecord = z.strictObject({
   transport: z.enum(['udp', 'tcp', 'tls']),
   client_family: z.union([z.literal(4), z.literal(6)]),
   relay_family: z.union([z.literal(4), z.literal(6)]),
-  /** Whether this is the allocation's last reading of this boot. One that outlives its relay's process goes on in the next. */
-  final: z.boolean(),
+  final: z
+    .boolean()
+    .describe(
+      'Whether this is the allocation’s last reading of this boot. One that outlives its relay’s process goes on in the next.',
+    ),
   client_control_tx_bytes: u64,
   classes: z.strictObject({ internet: classTotals, own_relay: classTotals, sfu: classTotals }),
 });
 export type UsageRecord = z.output<typeof usageRecord>;
 
 /** POST /v1/usage */
-export const usageBatch = z.strictObject({ records: z.array(usageRecord).min(1).max(1000) });
+export const usageBatch = z
+  .strictObject({ records: z.array(usageRecord).min(1).max(1000) })
+  .describe('Cumulative readings, each known by (server_id, boot_id, allocation_id, seq).');
 export type UsageBatch = z.output<typeof usageBatch>;
 
 /** Seconds a credential may live: 1 s to 48 h. */
@@ -78,24 +84,31 @@ export const MAX_IMPAIRMENT_MS = 5_000;
  * left alone.
  */
 export const impairment = z.strictObject({
-  /** Percent of packets, to a hundredth. */
-  lossPercent: z.number().min(0).max(100).optional(),
-  delayMs: z.int().min(0).max(MAX_IMPAIRMENT_MS).optional(),
-  /** Each packet's delay is this much more or less at most, uniformly; packets keep their order. */
-  jitterMs: z.int().min(0).max(MAX_IMPAIRMENT_MS).optional(),
-  /** Kilobits a second of relayed frames; 300 ms of it may wait, the rest is lost. */
-  rateKbps: z.int().min(8).max(10_000_000).optional(),
+  lossPercent: z.number().min(0).max(100).optional().describe('Percent of packets, to a hundredth.'),
+  delayMs: z.int().min(0).max(MAX_IMPAIRMENT_MS).optional().describe('Milliseconds.'),
+  jitterMs: z
+    .int()
+    .min(0)
+    .max(MAX_IMPAIRMENT_MS)
+    .optional()
+    .describe('Milliseconds that each packet’s delay is more or less at most, uniformly; packets keep their order.'),
+  rateKbps: z
+    .int()
+    .min(8)
+    .max(10_000_000)
+    .optional()
+    .describe('Kilobits a second of relayed frames; 300 ms of it may wait, the rest is lost.'),
 });
 export type Impairment = z.output<typeof impairment>;
 
 /** POST …/credentials/generate-ice-servers */
 export const generateRequest = z.object({
-  ttl: z.int().min(1).max(MAX_TTL_SECONDS).default(DEFAULT_TTL_SECONDS),
-  customIdentifier: shortName.optional(),
+  ttl: z.int().min(1).max(MAX_TTL_SECONDS).default(DEFAULT_TTL_SECONDS).describe('Seconds.'),
+  customIdentifier: shortName.optional().describe('The customer, as statements name it: at most 64 UTF-8 bytes.'),
   call: shortName.optional(),
   participant: shortName.optional(),
-  limits: credentialLimits.optional(),
-  impairment: impairment.optional(),
+  limits: credentialLimits.optional().describe('At most what the app’s ceilings allow.'),
+  impairment: impairment.optional().describe('Network conditions, for keys that allow them.'),
 });
 export type GenerateRequest = z.output<typeof generateRequest>;
 
@@ -114,59 +127,58 @@ const secondsText = (most: number) =>
 /** GET /turn: the TURN REST draft's parameters; `key` is the API token, `ttl` an addition of ours. */
 export const turnRestRequest = z.object({
   service: z.literal('turn'),
-  username: shortName.optional(),
-  ttl: secondsText(MAX_TTL_SECONDS).default(TURN_REST_TTL_SECONDS),
+  username: shortName.optional().describe('Becomes the customer.'),
+  ttl: secondsText(MAX_TTL_SECONDS).default(TURN_REST_TTL_SECONDS).describe('Seconds; 86400 when left out.'),
 });
 
 /** POST …/Tokens.json: the form of Twilio's Network Traversal Service. */
 export const twilioRequest = z.object({
-  Ttl: secondsText(MAX_TWILIO_TTL_SECONDS).default(MAX_TWILIO_TTL_SECONDS),
+  Ttl: secondsText(MAX_TWILIO_TTL_SECONDS).default(MAX_TWILIO_TTL_SECONDS).describe('Seconds; 86400 when left out.'),
 });
 
-export interface IceServer {
-  readonly urls: readonly string[];
-  readonly username?: string;
-  readonly credential?: string;
-}
+export const iceServer = z
+  .object({ urls: z.array(z.string()), username: z.string().exactOptional(), credential: z.string().exactOptional() })
+  .describe('As RTCPeerConnection takes it.');
+export type IceServer = Answer<typeof iceServer>;
 
-export interface IceServersAnswer {
-  readonly iceServers: readonly IceServer[];
-  /** Where and with which token a client reports its getStats. */
-  readonly reporting: { readonly url: string; readonly token: string };
-}
+const reporting = z
+  .object({ url: z.string(), token: z.string() })
+  .describe('Where and with which token a client reports its getStats.');
+
+export const iceServersAnswer = z.object({ iceServers: z.array(iceServer), reporting }).meta({ id: 'IceServers' });
+export type IceServersAnswer = Answer<typeof iceServersAnswer>;
 
 /** Answer of Cloudflare's older …/credentials/generate. */
-export interface LegacyIceServersAnswer {
-  readonly iceServers: IceServer;
-  readonly reporting: IceServersAnswer['reporting'];
-}
+export const legacyIceServersAnswer = z.object({ iceServers: iceServer, reporting });
+export type LegacyIceServersAnswer = Answer<typeof legacyIceServersAnswer>;
 
 /** Answer of the TURN REST draft. */
-export interface TurnRestAnswer {
-  readonly username: string;
-  readonly password: string;
-  /** Seconds. */
-  readonly ttl: number;
-  readonly uris: readonly string[];
-}
+export const turnRestAnswer = z.object({
+  username: z.string(),
+  password: z.string(),
+  ttl: z.int().describe('Seconds.'),
+  uris: z.array(z.string()),
+});
+export type TurnRestAnswer = Answer<typeof turnRestAnswer>;
 
 /** Answer of Twilio's Network Traversal Service. */
-export interface TwilioTokenAnswer {
-  readonly username: string;
-  readonly password: string;
-  /** Seconds, as text. */
-  readonly ttl: string;
-  readonly account_sid: string;
-  /** RFC 2822. */
-  readonly date_created: string;
-  readonly date_updated: string;
-  readonly ice_servers: readonly {
-    readonly url: string;
-    readonly urls: string;
-    readonly username?: string;
-    readonly credential?: string;
-  }[];
-}
+export const twilioTokenAnswer = z.object({
+  username: z.string(),
+  password: z.string(),
+  ttl: z.string().describe('Seconds, as text.'),
+  account_sid: z.string(),
+  date_created: z.string().describe('RFC 2822.'),
+  date_updated: z.string(),
+  ice_servers: z.array(
+    z.object({
+      url: z.string(),
+      urls: z.string(),
+      username: z.string().exactOptional(),
+      credential: z.string().exactOptional(),
+    }),
+  ),
+});
+export type TwilioTokenAnswer = Answer<typeof twilioTokenAnswer>;
 
 /** What a sealed username carries, readable only by relays that hold the key's secret. */
 export interface CredentialClaims {
@@ -186,26 +198,36 @@ export const MAX_REVOCATIONS = 1_000;
 /** A credential that its app has taken back. There is no way to give it again. */
 export const revocation = z.object({
   username: z.string().min(1).max(508),
-  /** Unix milliseconds after which nobody can use the credential any more, whatever a relay knows. */
-  until: z.int().positive(),
+  until: z
+    .int()
+    .positive()
+    .describe('Unix milliseconds after which nobody can use the credential any more, whatever a relay knows.'),
 });
 export type Revocation = z.output<typeof revocation>;
 
 /** An app that has carried, over all relays, what it may. */
 export const appCap = z.object({
   app: shortName.min(1),
-  /** Unix milliseconds after which it may go on, whatever a relay knows: the end of the billing period. */
-  until: z.int().positive(),
+  until: z
+    .int()
+    .positive()
+    .describe('Unix milliseconds after which it may go on, whatever a relay knows: the end of the billing period.'),
 });
 export type AppCap = z.output<typeof appCap>;
 
 /** Members that a relay does not know are ignored: collectors are upgraded first. */
 export const controlAnswer = z.object({
-  /** To be sent with the next question. */
-  cursor: z.string().min(1).max(64),
-  /** Those that the cursor of the question did not cover; all that are in force when it was unknown. */
-  revocations: z.array(revocation).max(MAX_REVOCATIONS),
-  /** All that are in force, whatever the cursor; absent when the collector does not know yet, and those heard before stay. */
-  caps: z.array(appCap).max(10_000).optional(),
+  cursor: z.string().min(1).max(64).describe('To be sent with the next question.'),
+  revocations: z
+    .array(revocation)
+    .max(MAX_REVOCATIONS)
+    .describe('Those that the cursor of the question did not cover; all that are in force when it was unknown.'),
+  caps: z
+    .array(appCap)
+    .max(10_000)
+    .optional()
+    .describe(
+      'All that are in force, whatever the cursor; absent when the collector does not know yet, and those heard before stay.',
+    ),
 });
 export type ControlAnswer = z.output<typeof controlAnswer>;

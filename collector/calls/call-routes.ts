@@ -1,10 +1,12 @@
 /** GET /v1/calls, /v1/calls/:call and /v1/usage: an operator sees every app, an app itself. */
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { json } from '../../kernel/call.ts';
+import type { Call } from '../../kernel/call.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import { check } from '../../kernel/http.ts';
-import { usageGroups } from '../contract.ts';
+import { callDetail, callsAnswer, usageAnswer, usageGroups } from '../contract.ts';
 import type { CallDetail, CallsAnswer, UsageAnswer } from '../contract.ts';
 import type { StoreReader } from '../store/store.ts';
 import { findCalls } from './summaries.ts';
@@ -29,39 +31,86 @@ const callName = z.string().min(1).max(256);
 
 const listQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
-  before: time.optional(),
+  before: time.optional().describe('Calls that began before.'),
   live: z.enum(['true', 'false']).default('false'),
   app: appName.optional(),
   call: callName.optional(),
 });
 const callParameters = z.object({ call: callName });
-const callQuery = z.strictObject({ app: appName.optional() });
+const callQuery = z.strictObject({ app: appName.optional().describe('Where two apps have a call of that name.') });
 const usageQuery = z
-  .strictObject({ from: time, to: time, group: z.enum(usageGroups).default('app'), app: appName.optional() })
+  .strictObject({
+    from: time.describe('Bytes after this moment.'),
+    to: time.describe('And up to this one.'),
+    group: z.enum(usageGroups).default('app'),
+    app: appName.optional(),
+  })
   .refine(({ from, to }) => from < to, { path: ['to'], message: 'must be after from' });
 
+const group = 'Calls';
+const errors = ['TP_COLLECTOR_STORE_UNAVAILABLE'] as const;
+const calls = {
+  list: {
+    group,
+    name: 'listCalls',
+    summary: 'Calls, live and past, newest first.',
+    query: listQuery,
+    answers: { 200: json(callsAnswer) },
+    errors,
+  },
+  read: {
+    group,
+    name: 'readCall',
+    summary: 'One call: every stream, connection and event.',
+    params: callParameters,
+    query: callQuery,
+    answers: { 200: json(callDetail) },
+    errors: [...errors, 'TP_COLLECTOR_CALL'],
+  },
+  usage: {
+    group,
+    name: 'readUsage',
+    summary: 'Bytes sent to clients, as metered and not yet rated.',
+    query: usageQuery,
+    answers: { 200: json(usageAnswer) },
+    errors,
+  },
+} as const satisfies Record<string, Call>;
+
 export const callRoutes: FastifyPluginAsync<CallRouteOptions> = async (server, { reader, clock }) => {
-  const config = { allow: ['operator', 'app'] } as const;
+  const allow = ['operator', 'app'] as const;
 
-  server.get('/v1/calls', { config }, async (request: FastifyRequest): Promise<CallsAnswer> => {
-    const { limit, before, live, app, call } = check(listQuery, request.query);
-    const which = { app: appOf(request, app), call: call ?? '', live: live === 'true' };
-    return { calls: await findCalls(reader, { ...which, limit, before: before ?? FOREVER }, clock.now()) };
-  });
+  server.get(
+    '/v1/calls',
+    { config: { allow, call: calls.list } },
+    async (request: FastifyRequest): Promise<CallsAnswer> => {
+      const { limit, before, live, app, call } = check(listQuery, request.query);
+      const which = { app: appOf(request, app), call: call ?? '', live: live === 'true' };
+      return { calls: await findCalls(reader, { ...which, limit, before: before ?? FOREVER }, clock.now()) };
+    },
+  );
 
-  server.get('/v1/calls/:call', { config }, async (request: FastifyRequest): Promise<CallDetail> => {
-    const { call } = check(callParameters, request.params);
-    const app = appOf(request, check(callQuery, request.query).app);
-    const [summary] = await findCalls(reader, { app, call, limit: 1, before: FOREVER, live: false }, clock.now());
-    // Another app's call is as unknown as one that never was.
-    if (summary === undefined) throw new TurnpikeError('TP_COLLECTOR_CALL');
-    return detailOf(reader, summary);
-  });
+  server.get(
+    '/v1/calls/:call',
+    { config: { allow, call: calls.read } },
+    async (request: FastifyRequest): Promise<CallDetail> => {
+      const { call } = check(callParameters, request.params);
+      const app = appOf(request, check(callQuery, request.query).app);
+      const [summary] = await findCalls(reader, { app, call, limit: 1, before: FOREVER, live: false }, clock.now());
+      // Another app's call is as unknown as one that never was.
+      if (summary === undefined) throw new TurnpikeError('TP_COLLECTOR_CALL');
+      return detailOf(reader, summary);
+    },
+  );
 
-  server.get('/v1/usage', { config }, async (request: FastifyRequest): Promise<UsageAnswer> => {
-    const { from, to, group, app } = check(usageQuery, request.query);
-    return usageOf(reader, { app: appOf(request, app), from, to, group });
-  });
+  server.get(
+    '/v1/usage',
+    { config: { allow, call: calls.usage } },
+    async (request: FastifyRequest): Promise<UsageAnswer> => {
+      const { from, to, group, app } = check(usageQuery, request.query);
+      return usageOf(reader, { app: appOf(request, app), from, to, group });
+    },
+  );
 };
 
 /** An app's token shows that app; asking for another one is refused. Empty: all of them. */

@@ -2,12 +2,15 @@
 import type { Readable } from 'node:stream';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { json } from '../../kernel/call.ts';
+import type { Call } from '../../kernel/call.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import { check } from '../../kernel/http.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import { shortName } from '../../relay/contract.ts';
+import { dumpAnswer } from '../contract.ts';
 import type { AudioScorer, DumpAnswer } from '../contract.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { Batcher } from './batcher.ts';
@@ -35,12 +38,42 @@ const MAX_AT_ONCE = 2;
 const MAX_AT_ONCE_OF_APP = 1;
 const DAY_MS = 86_400_000;
 /** What recordings are sent as. A page's form is none of it. */
-const CONTENT_TYPE = /^(?:application\/(?:json|jsonl|x-ndjson|gzip|x-gzip|zstd|octet-stream)|text\/plain)(?:;|$)/;
+const CONTENT_TYPES = [
+  'application/json',
+  'application/jsonl',
+  'application/x-ndjson',
+  'application/gzip',
+  'application/x-gzip',
+  'application/zstd',
+  'application/octet-stream',
+  'text/plain',
+];
 
 const query = z.strictObject({
-  call: shortName.min(1).optional(),
-  participant: shortName.min(1).optional(),
+  call: shortName.min(1).optional().describe('Instead of what the recording says.'),
+  participant: shortName.min(1).optional().describe('Instead of what the recording says.'),
 });
+
+const call: Call = {
+  name: 'storeRecording',
+  group: 'Reports',
+  summary:
+    'A whole recording of a call, in any of the formats that are understood. The same one sent again changes nothing.',
+  query,
+  body: Object.fromEntries(CONTENT_TYPES.map((type) => [type, null])),
+  answers: { 200: json(dumpAnswer), 207: json(dumpAnswer) },
+  errors: [
+    'TP_KERNEL_RATE_LIMITED',
+    'TP_COLLECTOR_FORMAT',
+    'TP_COLLECTOR_DESYNC',
+    'TP_COLLECTOR_EMPTY',
+    'TP_COLLECTOR_RETENTION',
+    'TP_COLLECTOR_ENCODING',
+    'TP_COLLECTOR_COMPRESSION',
+    'TP_COLLECTOR_STORE_UNAVAILABLE',
+    'TP_COLLECTOR_SPOOL_FULL',
+  ],
+};
 
 export const dumpRoutes: FastifyPluginAsync<DumpRouteOptions> = async (server, options) => {
   const { clock, metrics, score } = options;
@@ -54,13 +87,13 @@ export const dumpRoutes: FastifyPluginAsync<DumpRouteOptions> = async (server, o
 
   server.addHook('onClose', () => batcher.close());
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser(CONTENT_TYPE, { bodyLimit: BODY_LIMIT }, (_request, body, done) => done(null, body));
+  server.addContentTypeParser(CONTENT_TYPES, { bodyLimit: BODY_LIMIT }, (_request, body, done) => done(null, body));
 
   server.post(
     PATH,
     {
       bodyLimit: BODY_LIMIT,
-      config: { allow: ['app'] },
+      config: { allow: ['app'], call },
       onResponse: async (request, reply) => {
         reports.inc({ format: formatOfAnswer.get(request) ?? 'unknown', result: countedAs(reply.statusCode) });
       },

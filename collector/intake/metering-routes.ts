@@ -3,23 +3,41 @@
  * reading is durable: in the store, or on this collector's disk.
  */
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import { json } from '../../kernel/call.ts';
+import type { Call } from '../../kernel/call.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Issue } from '../../kernel/errors.ts';
 import { check } from '../../kernel/http.ts';
 import type { Authority } from '../../kernel/principals.ts';
 import { usageBatch } from '../../relay/contract.ts';
-import { egressBatch } from '../contract.ts';
+import { egressBatch, meteringAnswer } from '../contract.ts';
+import type { MeteringAnswer } from '../contract.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { egressRow, RELAY_SOURCE, usageRows, windowIssues } from './metering.ts';
 
 /** A thousand records of a relay are about 1.3 MB. */
 const BODY_LIMIT = 4_194_304;
 
-export interface MeteringAnswer {
-  /** Readings stored, counting those that were there already. */
-  readonly stored: number;
-}
+const metering = {
+  group: 'Metering',
+  answers: { 200: json(meteringAnswer) },
+  errors: ['TP_COLLECTOR_STORE_UNAVAILABLE', 'TP_COLLECTOR_SPOOL_FULL'],
+} as const satisfies Partial<Call>;
+
+const usageCall: Call = {
+  ...metering,
+  name: 'reportUsage',
+  summary: 'Usage records of a relay: cumulative totals, safe to send again.',
+  body: json(usageBatch),
+};
+
+const egressCall: Call = {
+  ...metering,
+  name: 'reportEgress',
+  summary: 'Cumulative egress counters of any SFU, into the same ledger.',
+  body: json(egressBatch),
+};
 
 export interface UsageRouteOptions {
   readonly writer: StoreWriter;
@@ -29,7 +47,7 @@ export interface UsageRouteOptions {
 export const usageRoutes: FastifyPluginAsync<UsageRouteOptions> = async (server, { writer, clock }) => {
   server.post(
     '/v1/usage',
-    { bodyLimit: BODY_LIMIT, config: { allow: ['relay'] } },
+    { bodyLimit: BODY_LIMIT, config: { allow: ['relay'], call: usageCall } },
     async (request: FastifyRequest): Promise<MeteringAnswer> => {
       const { records } = check(usageBatch, request.body);
       refuse(windowIssues(records, 'records', clock.now()));
@@ -49,7 +67,7 @@ export const egressRoutes: FastifyPluginAsync<EgressRouteOptions> = async (serve
   const { writer, clock, authority } = options;
   server.post(
     '/v1/egress',
-    { bodyLimit: BODY_LIMIT, config: { allow: ['source'] } },
+    { bodyLimit: BODY_LIMIT, config: { allow: ['source'], call: egressCall } },
     async (request: FastifyRequest): Promise<MeteringAnswer> => {
       const { source, readings } = check(egressBatch, request.body);
       const strangers = readings.flatMap(({ app_id: app }, index) =>

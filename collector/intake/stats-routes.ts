@@ -1,5 +1,7 @@
 /** POST /v1/stats: client reports. An answer of 2xx means that every row of the batch is durable, less what it names. */
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
+import { json } from '../../kernel/call.ts';
+import type { Call } from '../../kernel/call.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/log.ts';
@@ -7,6 +9,7 @@ import type { Metrics } from '../../kernel/metrics.ts';
 import type { Authority } from '../../kernel/principals.ts';
 import type { ReportClaims } from '../../kernel/report-token.ts';
 import { shortName } from '../../relay/contract.ts';
+import { reportAnswer, reportBody } from '../contract.ts';
 import type { AudioScorer, ClientSettings, FormatName, ReportAnswer } from '../contract.ts';
 import { normaliseReport } from '../normalise/report.ts';
 import type { Reporter } from '../normalise/report.ts';
@@ -43,6 +46,24 @@ const PATH = '/v1/stats';
 /** Largest body, as it is sent and as it is after decompression, bytes. */
 const BODY_LIMIT = 1_048_576;
 
+const call: Call = {
+  name: 'report',
+  group: 'Reports',
+  summary:
+    'A client’s batch of reports: 200 means that every row is stored, 207 that every row is but those of what `rejected` names.',
+  body: { ...json(reportBody), 'text/plain': reportBody },
+  answers: { 200: json(reportAnswer), 207: json(reportAnswer) },
+  errors: [
+    'TP_KERNEL_RATE_LIMITED',
+    'TP_COLLECTOR_CLOCK',
+    'TP_COLLECTOR_DESYNC',
+    'TP_COLLECTOR_ENCODING',
+    'TP_COLLECTOR_COMPRESSION',
+    'TP_COLLECTOR_STORE_UNAVAILABLE',
+    'TP_COLLECTOR_SPOOL_FULL',
+  ],
+};
+
 export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server, options) => {
   const { authority, client, clock, metrics, score } = options;
   const batcher = new Batcher({
@@ -62,7 +83,7 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
     PATH,
     {
       bodyLimit: BODY_LIMIT,
-      config: { allow: ['report'], tokenInQuery: 'token' },
+      config: { allow: ['report'], call, tokenInQuery: 'token' },
       onRequest: async (request, reply) => {
         requireOrigin(request, authority);
         const seconds = allowance.take(claimsOf(request));

@@ -7,6 +7,8 @@ import { Agent, request as send } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Call } from '../../kernel/call.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { StoreEndpoint } from '../store/store.ts';
 import { faultOf } from './query-inspection.ts';
@@ -34,6 +36,35 @@ const HARMLESS = {
 } as const;
 const PASSED_ON = /^(content-type|content-encoding|x-clickhouse-.+)$/;
 
+const group = 'SQL';
+/** Whatever type it has, and whatever ClickHouse answers: its faults are its own, as its clients know them. */
+const anything = { '*/*': null };
+const asking = {
+  group,
+  query: z.looseObject({
+    query: z.string().optional().describe('SQL; what is in the body follows it.'),
+    database: z.string().optional(),
+    default_format: z.string().optional().describe('As `FORMAT` in the query; TabSeparated when neither is there.'),
+  }),
+  answers: { 200: anything, default: anything },
+  errors: [
+    'TP_COLLECTOR_QUERY',
+    'TP_COLLECTOR_STORE_UNAVAILABLE',
+    'TP_KERNEL_RATE_LIMITED',
+    'TP_KERNEL_CONTENT_TYPE',
+    'TP_KERNEL_BODY_TOO_LARGE',
+  ],
+} as const satisfies Partial<Call>;
+const sending = { ...asking, body: anything, bodyOptional: true } as const;
+
+const pingCall: Call = {
+  group,
+  name: 'pingStore',
+  summary: '`Ok.` while the embedded store answers.',
+  answers: { 200: { 'text/plain': null } },
+  errors: ['TP_COLLECTOR_STORE_UNAVAILABLE'],
+};
+
 const readerOnly = { allow: ['reader'], tokenInHeader: 'x-clickhouse-key' } as const;
 
 export async function readerRoutes(app: FastifyInstance, options: ReaderRoutesOptions): Promise<void> {
@@ -60,11 +91,17 @@ export async function readerRoutes(app: FastifyInstance, options: ReaderRoutesOp
     if (fault !== undefined) throw new TurnpikeError('TP_COLLECTOR_QUERY', `Queries here only read. ${fault}`);
     return passOn(await ask(question, signal), reply);
   };
-  for (const url of ['/clickhouse', '/clickhouse/']) {
-    app.get(url, { config: readerOnly, exposeHeadRoute: false }, answer);
-    app.post(url, { config: readerOnly }, answer);
+  // some clients leave the last `/` out
+  for (const [url, alias] of [
+    ['/clickhouse/', ''],
+    ['/clickhouse', 'Alias'],
+  ] as const) {
+    const get: Call = { ...asking, name: `query${alias}`, summary: 'A query that only reads, as ClickHouse takes it.' };
+    const post: Call = { ...sending, name: `sendQuery${alias}`, summary: 'The same with the query in the body.' };
+    app.get(url, { config: { ...readerOnly, call: get }, exposeHeadRoute: false }, answer);
+    app.post(url, { config: { ...readerOnly, call: post } }, answer);
   }
-  app.get('/clickhouse/ping', { config: readerOnly }, async (_request, reply) => {
+  app.get('/clickhouse/ping', { config: { ...readerOnly, call: pingCall } }, async (_request, reply) => {
     const pong = await ask({ sql: 'SELECT 1', search: new URLSearchParams(), headers: {} }, AbortSignal.timeout(5_000));
     await text(pong);
     if (pong.statusCode !== 200) throw unavailable(pong.statusCode);

@@ -4,6 +4,9 @@
  */
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Answer } from '../../kernel/answer.ts';
+import { json } from '../../kernel/call.ts';
+import type { Call } from '../../kernel/call.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import { check } from '../../kernel/http.ts';
 import { decodedBody } from '../intake/decoded-body.ts';
@@ -26,14 +29,31 @@ export interface JanusRouteOptions {
   readonly metrics: SourceMetrics;
 }
 
-export interface JanusAnswer {
-  /** Readings stored. */
-  readonly stored: number;
-  /** Events that are not as Janus sends them. */
-  readonly ignored: number;
-}
+const janusAnswer = z.object({
+  stored: z.int().describe('Readings stored.'),
+  ignored: z.int().describe('Events that are not as Janus sends them.'),
+});
+export type JanusAnswer = Answer<typeof janusAnswer>;
 
-const query = z.strictObject({ source: z.string().optional() });
+const query = z.strictObject({
+  source: z.string().optional().describe('Name of the source, where several of the configuration are Janus.'),
+});
+const events = z.unknown().describe('An event of Janus, or a list of them. What cannot be read is only counted.');
+
+const call: Call = {
+  name: 'reportJanusEvents',
+  group: 'Metering',
+  summary: 'Where Janus’ event handler (sampleevh) sends what it counts.',
+  query,
+  body: json(events),
+  answers: { 200: json(janusAnswer) },
+  errors: [
+    'TP_COLLECTOR_ENCODING',
+    'TP_COLLECTOR_COMPRESSION',
+    'TP_COLLECTOR_STORE_UNAVAILABLE',
+    'TP_COLLECTOR_SPOOL_FULL',
+  ],
+};
 
 export const janusRoutes: FastifyPluginAsync<JanusRouteOptions> = async (server, options) => {
   const { clock, metrics, reader, sources, writer } = options;
@@ -43,7 +63,7 @@ export const janusRoutes: FastifyPluginAsync<JanusRouteOptions> = async (server,
     '/v1/sfu/janus',
     {
       bodyLimit: BODY_LIMIT,
-      config: { allow: ['source'] },
+      config: { allow: ['source'], call },
       preParsing: async (request, _reply, payload) => decodedBody(request, payload, BODY_LIMIT),
     },
     async (request: FastifyRequest): Promise<JanusAnswer> => {

@@ -4,7 +4,10 @@ import { readFile, readdir } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { json } from '../../kernel/call.ts';
+import type { Call } from '../../kernel/call.ts';
 import type { Random } from '../../kernel/random.ts';
+import { consoleSetup, tryRequest, trySession } from './session.ts';
 import type { ConsoleSetup, TryPeer, TryRequest, TrySession } from './session.ts';
 
 /** Access for one peer: a credential, and where and how to report. */
@@ -37,7 +40,7 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /** Nothing inline, nothing from elsewhere, framed by nobody. */
-const SECURITY_HEADERS = {
+export const PAGE_HEADERS = {
   'content-security-policy': [
     "default-src 'none'",
     "script-src 'self'",
@@ -57,13 +60,46 @@ const SECURITY_HEADERS = {
   'permissions-policy': 'camera=(self), microphone=(self), geolocation=()',
 } as const;
 
-const operatorOnly = { config: { allow: ['operator'] } } as const;
+const allow = ['operator'] as const;
+const group = 'Pages';
+const page = { group, answers: { 200: { 'text/html': null }, 304: {} } } as const;
+
+const pages: Readonly<Record<string, { readonly path: string; readonly call: Call }>> = {
+  'overview.html': {
+    path: '/',
+    call: { ...page, name: 'readOverview', summary: 'The console: calls, live and past.' },
+  },
+  'try.html': {
+    path: '/try',
+    call: { ...page, name: 'readTry', summary: 'A two-party call through the relay, in the page.' },
+  },
+};
+
+/** What the page of the calls wears, which anyone may read. */
+const publicFiles = new Set(['console.css', 'icon.svg']);
+
+const setupCall: Call = {
+  group,
+  name: 'readSetup',
+  summary: 'What the console tells a newcomer.',
+  answers: { 200: json(consoleSetup) },
+};
+
+const tryCall: Call = {
+  group,
+  name: 'openTrySession',
+  summary: 'Credentials for the two peers of a call on /try.',
+  body: json(tryRequest),
+  bodyOptional: true,
+  answers: { 201: json(trySession) },
+  errors: ['TP_RELAY_KEY', 'TP_RELAY_LIMITS'],
+};
 
 export async function consoleRoutes(app: FastifyInstance, options: ConsoleRoutesOptions): Promise<void> {
   const directory = options.directory ?? fileURLToPath(new URL('web', import.meta.url));
   await servePages(app, directory);
-  app.get('/console/setup', operatorOnly, () => options.setup);
-  app.post('/try/session', operatorOnly, async (request, reply) => {
+  app.get('/console/setup', { config: { allow, call: setupCall } }, () => options.setup);
+  app.post('/try/session', { config: { allow, call: tryCall } }, async (request, reply) => {
     const session = await openSession(options, (request.body as TryRequest | undefined)?.impairment);
     return reply.status(201).header('cache-control', 'no-store').send(session);
   });
@@ -71,14 +107,15 @@ export async function consoleRoutes(app: FastifyInstance, options: ConsoleRoutes
 
 /** Every built file is read once; only those that were there at the start are ever served. */
 async function servePages(app: FastifyInstance, directory: string): Promise<void> {
-  const pages: Readonly<Record<string, string>> = { 'overview.html': '/', 'try.html': '/try' };
   for (const name of await readdir(directory)) {
     const type = TYPES[extname(name)];
     if (type === undefined) continue;
     const body = await readFile(`${directory}/${name}`);
     const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-    const headers = { ...SECURITY_HEADERS, 'content-type': type, 'cache-control': 'no-cache', etag };
-    app.get(pages[name] ?? `/console/${name}`, operatorOnly, (request: FastifyRequest, reply: FastifyReply) => {
+    const headers = { ...PAGE_HEADERS, 'content-type': type, 'cache-control': 'no-cache', etag };
+    const { path, call } = pages[name] ?? { path: `/console/${name}`, call: undefined };
+    const config = { allow: publicFiles.has(name) ? ('anyone' as const) : allow, ...(call && { call }) };
+    app.get(path, { config }, (request: FastifyRequest, reply: FastifyReply) => {
       void reply.headers(headers);
       return request.headers['if-none-match'] === etag ? reply.status(304).send() : reply.send(body);
     });

@@ -1,41 +1,41 @@
-/** What the console's own routes answer. Types only: the pages share them. */
+/** What the console's own routes are asked and answer. Schemas and types only: the pages share the types. */
+import { z } from 'zod';
+import type { Answer } from '../../kernel/answer.ts';
 
-export interface RelayServer {
-  readonly urls: readonly string[];
-  readonly username?: string;
-  readonly credential?: string;
-}
+const relayServer = z.object({
+  urls: z.array(z.string()),
+  username: z.string().exactOptional(),
+  credential: z.string().exactOptional(),
+});
+export type RelayServer = Answer<typeof relayServer>;
 
 /** Network conditions for one peer's leg, as a credential takes them. */
-export interface TryConditions {
-  readonly lossPercent: number;
-  readonly delayMs: number;
-  readonly jitterMs: number;
-  /** Absent: no limit. */
-  readonly rateKbps?: number;
-}
+const tryConditions = z.object({
+  lossPercent: z.number(),
+  delayMs: z.number(),
+  jitterMs: z.number(),
+  rateKbps: z.number().exactOptional().describe('No limit when left out.'),
+});
+export type TryConditions = Answer<typeof tryConditions>;
 
 /** POST /try/session; may be left out. */
-export interface TryRequest {
-  /** For peer A. */
-  readonly impairment?: TryConditions;
-}
+export const tryRequest = z.object({
+  impairment: tryConditions.exactOptional().describe('Network conditions of peer A.'),
+});
+export type TryRequest = Answer<typeof tryRequest>;
 
 /** What one peer of a call on /try needs. */
-export interface TryPeer {
-  readonly participant: 'A' | 'B';
-  readonly iceServers: readonly RelayServer[];
-  readonly reporting: { readonly url: string; readonly token: string };
-}
+const tryPeer = z.object({
+  participant: z.enum(['A', 'B']),
+  iceServers: z.array(relayServer),
+  reporting: z.object({ url: z.string(), token: z.string() }),
+});
+export type TryPeer = Answer<typeof tryPeer>;
 
 /** 201 of POST /try/session */
-export interface TrySession {
-  readonly call: string;
-  readonly peers: readonly [TryPeer, TryPeer];
-}
+export const trySession = z.object({ call: z.string(), peers: z.tuple([tryPeer, tryPeer]) });
+export type TrySession = Answer<typeof trySession>;
 
 /** GET /console/setup: what the pages tell a newcomer. */
-export interface ConsoleSetup {
-  readonly keyId: string;
-  readonly turnUrls: readonly string[];
-}
+export const consoleSetup = z.object({ keyId: z.string(), turnUrls: z.array(z.string()) });
+export type ConsoleSetup = Answer<typeof consoleSetup>;

@@ -1,5 +1,8 @@
 /** The credential API: Cloudflare Realtime TURN's calls, the TURN REST draft's and Twilio's, with their shapes and status codes. */
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { json } from '../../kernel/call.ts';
+import type { Call } from '../../kernel/call.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { issuesOf, TurnpikeError } from '../../kernel/errors.ts';
 import type { Issue } from '../../kernel/errors.ts';
@@ -7,7 +10,17 @@ import { asTurnpikeError, check } from '../../kernel/http.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import type { Authority, KeySettings, Principal } from '../../kernel/principals.ts';
 import type { Random } from '../../kernel/random.ts';
-import { generateRequest, MAX_TWILIO_TTL_SECONDS, shortName, turnRestRequest, twilioRequest } from '../contract.ts';
+import {
+  generateRequest,
+  iceServersAnswer,
+  legacyIceServersAnswer,
+  MAX_TWILIO_TTL_SECONDS,
+  shortName,
+  turnRestAnswer as turnRestAnswerSchema,
+  turnRestRequest,
+  twilioRequest,
+  twilioTokenAnswer,
+} from '../contract.ts';
 import type { CredentialLimits, GenerateRequest, Revocation } from '../contract.ts';
 import { legacyAnswer, turnRestAnswer, twilioAnswer } from './answers.ts';
 import { issueCredential, issueIceServers } from './ice-servers.ts';
@@ -29,6 +42,56 @@ export interface CredentialRouteOptions {
 
 const FORM = 'application/x-www-form-urlencoded';
 
+const group = 'Credentials';
+const issuing = {
+  group,
+  body: json(generateRequest),
+  bodyOptional: true,
+  errors: ['TP_RELAY_KEY', 'TP_RELAY_TTL', 'TP_RELAY_LIMITS', 'TP_RELAY_IMPAIRMENT'],
+} as const satisfies Partial<Call>;
+
+const calls = {
+  generate: {
+    ...issuing,
+    name: 'generateIceServers',
+    summary: 'ICE servers with a fresh credential, as Cloudflare Realtime’s TURN API gives them.',
+    answers: { 201: json(iceServersAnswer) },
+  },
+  generateLegacy: {
+    ...issuing,
+    name: 'generateCredentials',
+    summary: 'The same with Cloudflare’s older answer: one object that has every URL.',
+    answers: { 201: json(legacyIceServersAnswer) },
+  },
+  revoke: {
+    group,
+    name: 'revokeCredential',
+    summary: 'Takes a credential back, also when it was revoked or has expired before. A body is not looked at.',
+    body: { 'application/json': null },
+    bodyOptional: true,
+    answers: { 204: {} },
+    errors: ['TP_RELAY_KEY', 'TP_RELAY_USERNAME', 'TP_RELAY_REVOCATIONS', 'TP_COLLECTOR_STORE_UNAVAILABLE'],
+  },
+  turnRest: {
+    group,
+    name: 'turnRest',
+    summary: 'The TURN REST draft’s call: a credential of the app’s first key.',
+    query: turnRestRequest,
+    answers: { 200: json(turnRestAnswerSchema) },
+    errors: ['TP_RELAY_KEY', 'TP_RELAY_LIMITS'],
+  },
+  twilio: {
+    group,
+    name: 'createTwilioToken',
+    summary: 'Twilio’s Network Traversal Service: a credential of the app’s first key.',
+    params: z.object({ sid: shortName.describe('Repeated as `account_sid`.') }),
+    body: { [FORM]: twilioRequest },
+    bodyOptional: true,
+    answers: { 201: json(twilioTokenAnswer) },
+    errors: ['TP_RELAY_KEY', 'TP_RELAY_TTL', 'TP_RELAY_LIMITS'],
+  },
+} as const satisfies Record<string, Call>;
+
 interface KeyRoute {
   Params: { keyId: string };
 }
@@ -48,37 +111,53 @@ export const credentialRoutes: FastifyPluginAsync<CredentialRouteOptions> = asyn
   server.addHook('onError', async (_request, _reply, error) => refused.inc({ code: asTurnpikeError(error).code }));
   server.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
 
-  server.post<KeyRoute>('/v1/turn/keys/:keyId/credentials/generate-ice-servers', { config }, async (request, reply) => {
-    const own = ownKey(options.authority, request.principal, request.params.keyId);
-    const answer = issueIceServers(readRequest(request.body), by(own));
-    issued.inc({ route: 'generate-ice-servers' });
-    return reply.status(201).send(answer);
-  });
+  server.post<KeyRoute>(
+    '/v1/turn/keys/:keyId/credentials/generate-ice-servers',
+    { config: { ...config, call: calls.generate } },
+    async (request, reply) => {
+      const own = ownKey(options.authority, request.principal, request.params.keyId);
+      const answer = issueIceServers(readRequest(request.body), by(own));
+      issued.inc({ route: 'generate-ice-servers' });
+      return reply.status(201).send(answer);
+    },
+  );
 
-  server.post<KeyRoute>('/v1/turn/keys/:keyId/credentials/generate', { config }, async (request, reply) => {
-    const own = ownKey(options.authority, request.principal, request.params.keyId);
-    const answer = legacyAnswer(issueCredential(readRequest(request.body), by(own)));
-    issued.inc({ route: 'generate' });
-    return reply.status(201).send(answer);
-  });
+  server.post<KeyRoute>(
+    '/v1/turn/keys/:keyId/credentials/generate',
+    { config: { ...config, call: calls.generateLegacy } },
+    async (request, reply) => {
+      const own = ownKey(options.authority, request.principal, request.params.keyId);
+      const answer = legacyAnswer(issueCredential(readRequest(request.body), by(own)));
+      issued.inc({ route: 'generate' });
+      return reply.status(201).send(answer);
+    },
+  );
 
   const revoked = options.metrics.counter('turnpike_credentials_revoked_total');
-  server.post<RevokeRoute>('/v1/turn/keys/:keyId/credentials/:username/revoke', { config }, async (request, reply) => {
-    const { keyId, username } = request.params;
-    const { app, key } = ownKey(options.authority, request.principal, keyId);
-    await options.revoke(app, revocationOf(username, key, options));
-    revoked.inc();
-    return reply.status(204).send();
-  });
+  server.post<RevokeRoute>(
+    '/v1/turn/keys/:keyId/credentials/:username/revoke',
+    { config: { ...config, call: calls.revoke } },
+    async (request, reply) => {
+      const { keyId, username } = request.params;
+      const { app, key } = ownKey(options.authority, request.principal, keyId);
+      await options.revoke(app, revocationOf(username, key, options));
+      revoked.inc();
+      return reply.status(204).send();
+    },
+  );
 
   // draft-uberti-behave-turn-rest-00 §2.1: a GET, whose `key` is the caller's API key.
-  server.get('/turn', { config: { ...config, tokenInQuery: 'key' }, exposeHeadRoute: false }, async (request) => {
-    const { username, ttl } = check(turnRestRequest, request.query);
-    const own = firstKey(options.authority, request.principal);
-    const answer = turnRestAnswer(issueCredential({ ttl, customIdentifier: username }, by(own)));
-    issued.inc({ route: 'turn' });
-    return answer;
-  });
+  server.get(
+    '/turn',
+    { config: { ...config, call: calls.turnRest, tokenInQuery: 'key' }, exposeHeadRoute: false },
+    async (request) => {
+      const { username, ttl } = check(turnRestRequest, request.query);
+      const own = firstKey(options.authority, request.principal);
+      const answer = turnRestAnswer(issueCredential({ ttl, customIdentifier: username }, by(own)));
+      issued.inc({ route: 'turn' });
+      return answer;
+    },
+  );
 
   await server.register(async (scope) => {
     scope.removeAllContentTypeParsers();
@@ -87,9 +166,9 @@ export const credentialRoutes: FastifyPluginAsync<CredentialRouteOptions> = asyn
     );
     scope.post<{ Params: { sid: string } }>(
       '/2010-04-01/Accounts/:sid/Tokens.json',
-      { config, bodyLimit: 4_096 },
+      { config: { ...config, call: calls.twilio }, bodyLimit: 4_096 },
       async (request, reply) => {
-        const sid = check(shortName, request.params.sid);
+        const { sid } = check(calls.twilio.params, request.params);
         const own = firstKey(options.authority, request.principal);
         const answer = twilioAnswer(issueCredential(readTwilio(request.body), by(own)), sid);
         issued.inc({ route: 'twilio' });

@@ -307,14 +307,14 @@ describe('a relay node', () => {
     }
     relay.revoke(known.username);
     await expect.poll(() => relay.node.allocations()).toBe(0);
+    const http = Fastify();
+    await http.register(relayRoutes, { node: relay.node, metrics: relay.metrics });
+    const metrics = (await http.inject('/metrics')).body;
     await relay.node.stop();
 
     const records = JSON.stringify(relay.acknowledged, (_key, value: unknown) =>
       typeof value === 'bigint' ? `${value}` : value,
     );
-    const http = Fastify();
-    await http.register(relayRoutes, { node: relay.node, metrics: relay.metrics });
-    const metrics = (await http.inject('/metrics')).body;
     for (const told of [logged, metrics, records]) {
       expect(told.length).toBeGreaterThan(0);
       for (const hidden of ['DROP TABLE', known.username, known.credential]) expect(told).not.toContain(hidden);

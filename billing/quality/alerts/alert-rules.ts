@@ -8,29 +8,9 @@
  * Too few samples say nothing, neither that it is bad nor that it is good again: 24 intervals are two minutes of one
  * stream at the SDK's 5 s, 20 set-ups make one failure exactly the 5 % that is tolerated.
  */
+import type { AlertRuleView } from '../../contract.ts';
 
-export type Severity = 'warning' | 'critical';
-
-export interface AlertRule {
-  /** Alertmanager's `alertname`, and the identity of the rule. */
-  readonly name: string;
-  readonly severity: Severity;
-  /** What the value is, as a sentence begins: `Packet loss`. */
-  readonly measure: string;
-  readonly unit: '%' | 'ms' | 's' | '';
-  /** On which side of the threshold it is bad. */
-  readonly breach: 'above' | 'below';
-  readonly threshold: number;
-  /** Hysteresis: a firing alert resolves only at this value or better. */
-  readonly resolveAt: number;
-  readonly windowSeconds: number;
-  /** How long the breach must hold before the alert fires. */
-  readonly forSeconds: number;
-  /** How long an alert outlives its last measurement. */
-  readonly staleSeconds: number;
-  readonly minSamples: number;
-  /** What is counted in `samples`. */
-  readonly sampleName: string;
+export interface AlertRule extends AlertRuleView {
   /** SELECT of app, value, samples. Parameters: from (exclusive) and to (inclusive), Unix milliseconds. */
   readonly sql: string;
 }

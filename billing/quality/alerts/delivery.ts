@@ -1,13 +1,13 @@
 /** How alerts leave the service: one interface, implementations that post, and wrappers that add to any of them. */
 import type { Logger } from '../../../kernel/log.ts';
 import type { Metrics } from '../../../kernel/metrics.ts';
-import type { Severity } from './alert-rules.ts';
+import type { AlertRuleView } from '../../contract.ts';
 
 /** An alert as others hear of it. Times are Unix milliseconds. */
 export interface AlertNotice {
   readonly fingerprint: string;
   readonly rule: string;
-  readonly severity: Severity;
+  readonly severity: AlertRuleView['severity'];
   readonly app: string;
   readonly state: 'firing' | 'resolved';
   readonly startsAt: number;

@@ -187,6 +187,7 @@ describe('the pages themselves', () => {
     const known = new Set([
       '/',
       '/try',
+      '/docs',
       '/console/console.css',
       '/console/icon.svg',
       '/console/try.js',
