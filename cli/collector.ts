@@ -10,12 +10,14 @@ import { everywhere, retrying } from '../billing/quality/alerts/delivery.ts';
 import type { AlertDelivery } from '../billing/quality/alerts/delivery.ts';
 import { webhookDelivery } from '../billing/quality/alerts/webhook-delivery.ts';
 import { IntakeSpool } from '../collector/intake/intake-spool.ts';
-import { migrate } from '../collector/store/migrations.ts';
+import { keptIn, migrate } from '../collector/store/migrations.ts';
+import { Roller } from '../collector/store/roller.ts';
 import { systemClock as clock } from '../kernel/clock.ts';
 import { createLog } from '../kernel/log.ts';
 import type { Logger } from '../kernel/log.ts';
 import { Metrics } from '../kernel/metrics.ts';
 import { systemRandom as random } from '../kernel/random.ts';
+import { systemSleep as sleep } from '../kernel/sleep.ts';
 import { authorityOf, loadBootstrap } from './bootstrap.ts';
 import type { SecretName } from './bootstrap.ts';
 import type { Config } from './config.ts';
@@ -23,7 +25,7 @@ import { listen } from './listen.ts';
 import { runRole } from './role.ts';
 import { createService } from './service.ts';
 import { settingsOf } from './settings.ts';
-import { explainingStore, openConfiguredStore, readerEndpointOf, retentionOf } from './store.ts';
+import { explainingStore, migrationOf, openConfiguredStore, readerEndpointOf, retentionOf } from './store.ts';
 
 const SERVICE_SECRETS: SecretName[] = ['TURNPIKE_RELAY_TOKEN', 'TURNPIKE_SOURCE_TOKEN', 'TURNPIKE_OPERATOR_TOKEN'];
 const APP_SECRETS: SecretName[] = ['TURNPIKE_KEY_SECRET', 'TURNPIKE_API_TOKEN'];
@@ -39,7 +41,7 @@ export async function collector(command: Command): Promise<void> {
     const metrics = new Metrics();
     const store = openConfiguredStore(config, log, { metrics });
     lifecycle.onClose('store', () => store.close());
-    await explainingStore(config, () => migrate(store, { log, retention: retentionOf(config) }));
+    await explainingStore(config, () => migrate(store, migrationOf(config, log)));
 
     const spool = new IntakeSpool({
       directory: join(config.data, 'collector', 'spool'),
@@ -64,7 +66,17 @@ export async function collector(command: Command): Promise<void> {
       metrics,
       interval: config.alerts.intervalSeconds * 1_000,
     });
-    for (const [name, loop] of Object.entries({ gauges, alerts })) {
+    const kept = retentionOf(config);
+    const roller = new Roller({
+      store,
+      clock,
+      sleep,
+      log,
+      metrics,
+      keptOf: (table) => keptIn(table, kept),
+      interval: config.collector.rollupSeconds * 1_000,
+    });
+    for (const [name, loop] of Object.entries({ gauges, alerts, roller })) {
       loop.start();
       lifecycle.onClose(name, () => loop.stop());
     }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { canonicalAddress, familyOf, parseCidr } from '../kernel/address.ts';
 import { sourceSettings } from '../collector/sources/source-settings.ts';
 import type { ClientSettings } from '../collector/contract.ts';
-import { tables } from '../collector/store/tables.ts';
+import { tableNames, tables } from '../collector/store/tables.ts';
 import { byteSize } from '../kernel/bytes.ts';
 import { credentialLimits } from '../relay/contract.ts';
 import { DEFAULT_MIN_PEER_PORT } from '../relay/policy/peer-policy.ts';
@@ -52,6 +52,29 @@ const ceilings = z.strictObject({
   bytesPerMonth: byteSize.optional(),
 });
 
+/** A metering row must outlive its billing period and the grace for late readings: two months of 31 days. */
+const LEAST_METERING_DAYS = 62;
+
+/** Key of a table in the configuration. */
+export const retentionKey = (table: string): string =>
+  table.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+const daysOf = (table: string) =>
+  z
+    .int()
+    .min(table === 'egress_samples' ? LEAST_METERING_DAYS : 1)
+    .max(3_650);
+
+const retention = Object.fromEntries(
+  Object.values(tables).map(({ name, retentionDays }) => [
+    retentionKey(name),
+    daysOf(name).default(retentionDays).describe(`Days that ${name} keeps its rows.`),
+  ]),
+);
+
+/** Days for the rows of one app, where they are others than everybody's. */
+const appRetention = Object.fromEntries(tableNames.map((name) => [retentionKey(name), daysOf(name).optional()]));
+
 const appSettings = z.strictObject({
   id: entityName,
   tokenHashes: z.array(sha256Hex).min(1).describe('SHA-256 in hex of each live API token.'),
@@ -78,6 +101,7 @@ const appSettings = z.strictObject({
     .describe(
       'Peers that its clients may reach: `only` these ranges (an SFU), none in `deny`, no port below `minPort`.',
     ),
+  retention: z.strictObject(appRetention).optional().describe('Days for its rows, by table; absent: as everybody.'),
 });
 
 /**
@@ -114,18 +138,6 @@ function refuseTwins(apps: readonly z.output<typeof appSettings>[], context: z.R
     }
   }
 }
-
-/** A metering row must outlive its billing period and the grace for late readings: two months of 31 days. */
-const LEAST_METERING_DAYS = 62;
-
-const retention = Object.fromEntries(
-  Object.values(tables).map((table) => {
-    const key = table.name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    const least = table.name === 'egress_samples' ? LEAST_METERING_DAYS : 1;
-    const days = z.int().min(least).max(3_650).default(table.retentionDays);
-    return [key, days.describe(`Days that ${table.name} keeps its rows.`)];
-  }),
-);
 
 /** What the collector tells the SDK, in every answer to a report. */
 const clientSettings = {
@@ -379,7 +391,16 @@ export const configSchema = z.strictObject({
         .regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be a lower-case identifier')
         .default('turnpike')
         .describe('Database that holds the tables.'),
+      cluster: z
+        .string()
+        .regex(/^[A-Za-z_]\w{0,63}$/, 'must be an identifier')
+        .optional()
+        .describe('Cluster of that server on which the tables are made: replicated and distributed.'),
       memoryBytes: z.int().min(500_000_000).default(2_000_000_000).describe('Memory that the embedded server may use.'),
+    })
+    .refine(({ url, cluster }) => cluster === undefined || url !== undefined, {
+      path: ['cluster'],
+      message: 'must be given together with clickhouse.url: the embedded server is no cluster',
     })
     .prefault({}),
   collector: z
@@ -397,6 +418,12 @@ export const configSchema = z.strictObject({
           'Reports a second from all clients of one app, and twice as many at once; beyond, they are answered 429.',
         ),
       client: z.strictObject(clientSettings).prefault({}),
+      rollupSeconds: z
+        .int()
+        .min(1)
+        .max(3_600)
+        .default(30)
+        .describe('Seconds between two rounds that bring the rollups up to date.'),
     })
     .prefault({}),
   sources: z
@@ -467,6 +494,7 @@ export const configFlags = {
   '--collector <url>': ['relay.collector', 'collector that usage is reported to'],
   '--metrics-port <port>': ['relay.metricsPort', "port of the relay's own /metrics"],
   '--clickhouse <url>': ['clickhouse.url', 'ClickHouse server instead of the embedded one'],
+  '--cluster <name>': ['clickhouse.cluster', 'cluster of that server on which the tables are made'],
   '--log-level <level>': ['log.level', 'least severity that is logged'],
 } as const satisfies Record<string, readonly [path: string, description: string]>;
 export type ConfigFlag = keyof typeof configFlags;

@@ -6,7 +6,7 @@ import { TurnpikeError } from '../kernel/errors.ts';
 import { createLog } from '../kernel/log.ts';
 import type { Config } from './config.ts';
 import { settingsOf } from './settings.ts';
-import { retentionOf, withStore } from './store.ts';
+import { migrationOf, withStore } from './store.ts';
 
 export async function migrateTables(command: Command): Promise<void> {
   const config = settingsOf(command);
@@ -16,7 +16,7 @@ export async function migrateTables(command: Command): Promise<void> {
     return;
   }
   const log = createLog('migrate', config.log.level);
-  const result = await withStore(config, log, (store) => migrate(store, { log, retention: retentionOf(config) }));
+  const result = await withStore(config, log, (store) => migrate(store, migrationOf(config, log)));
   const versions = result.applied.length === 0 ? 'is up to date' : `was brought to version ${result.applied.at(-1)}`;
   const retention =
     result.retentionChanged.length === 0 ? '' : `; retention changed: ${result.retentionChanged.join(', ')}`;

@@ -22,7 +22,7 @@ const TURN: ConfigFlag[] = [
   '--metrics-port <port>',
 ];
 /** `up` hands its own flags on to the roles it starts, so each role takes all of them. */
-const ALL: ConfigFlag[] = [...STORE, ...HTTP, ...TURN, '--collector <url>'];
+const ALL: ConfigFlag[] = [...STORE, '--cluster <name>', ...HTTP, ...TURN, '--collector <url>'];
 
 const manifest = createRequire(import.meta.url)('turnpike/package.json') as { version: string };
 
@@ -58,7 +58,7 @@ function roles(program: Command, argv: readonly string[]): void {
     const { collector } = await import('./collector.ts');
     await collector(command);
   });
-  withConfig(program.command('migrate').description('create or upgrade the tables'), STORE)
+  withConfig(program.command('migrate').description('create or upgrade the tables'), [...STORE, '--cluster <name>'])
     .option('--print-reader <user>', 'only print the statements that make a user for people’s queries')
     .action(async (_options: unknown, command: Command) => {
       const { migrateTables } = await import('./migrate.ts');

@@ -9,11 +9,12 @@ import type { EmbeddedConnection } from '../collector/store/embedded/connection.
 import { startEmbedded } from '../collector/store/embedded/server.ts';
 import type { EmbeddedOptions } from '../collector/store/embedded/server.ts';
 import { migrate } from '../collector/store/migrations.ts';
-import type { Retention } from '../collector/store/migrations.ts';
+import type { MigrationOptions, Retention } from '../collector/store/migrations.ts';
 import type { StoreEndpoint } from '../collector/store/store.ts';
 import { tableNames } from '../collector/store/tables.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/log.ts';
+import { retentionKey } from './config.ts';
 import type { Config } from './config.ts';
 
 const embeddedDirectory = (config: Config) => join(config.data, 'clickhouse');
@@ -50,15 +51,33 @@ export function openConfiguredStore(config: Config, log: Logger, more: Partial<S
   return openStore({ endpoint: endpointOf(config), log, ...more });
 }
 
-export function retentionOf(config: Config): Retention {
-  const days = (name: string) =>
-    config.retention[name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())];
-  return Object.fromEntries(tableNames.map((name) => [name, days(name)])) as Retention;
+/** How long each table keeps its rows: everybody's, and those of apps that say otherwise. */
+export function retentionOf(config: Config): {
+  retention: Retention;
+  appRetention: Record<string, Partial<Retention>>;
+} {
+  const byTable = (days: Readonly<Record<string, number | undefined>>): Partial<Retention> =>
+    Object.fromEntries(
+      tableNames.flatMap((name) => {
+        const found = days[retentionKey(name)];
+        return found === undefined ? [] : [[name, found]];
+      }),
+    );
+  const appRetention = config.apps.flatMap(({ id, retention }) =>
+    retention === undefined ? [] : [[id, byTable(retention)] as const],
+  );
+  // The schema has a default for every table.
+  return { retention: byTable(config.retention) as Retention, appRetention: Object.fromEntries(appRetention) };
+}
+
+/** What the tables of this configuration are made with. */
+export function migrationOf(config: Config, log: Logger): MigrationOptions {
+  return { log, ...retentionOf(config), cluster: config.clickhouse.cluster };
 }
 
 /** Days for which all that a client reported is kept. */
 export function reportDays(config: Config): number {
-  const kept = retentionOf(config);
+  const { retention: kept } = retentionOf(config);
   return Math.min(kept.stream_intervals, kept.connection_intervals, kept.call_events);
 }
 
@@ -78,7 +97,7 @@ export async function withStore<T>(
     }
     const server = await startEmbedded(embeddedOptions(config, log));
     try {
-      await migrate(store, { log, retention: retentionOf(config) });
+      await migrate(store, migrationOf(config, log));
       return await run(store);
     } finally {
       await server.stop();

@@ -42,6 +42,10 @@ export const errorTable = {
   TP_COLLECTOR_STORE_MISSING: [500, 'The embedded store is not available here; give a server with --clickhouse URL.'],
   TP_COLLECTOR_STORE_START: [500, 'The embedded store did not start.'],
   TP_COLLECTOR_STORE_NEWER: [500, 'The tables were made by a newer version of Turnpike.'],
+  TP_COLLECTOR_STORE_CLUSTER: [
+    500,
+    'The tables of this database are not of the kind that clickhouse.cluster asks for: give another database.',
+  ],
   TP_COLLECTOR_CLOCK: [
     400,
     'Times of the report are too far from now; nothing of it was kept. Correct its offset by serverTime.',

@@ -137,6 +137,16 @@ export const metricTable = {
     labels: ['table'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   },
+  turnpike_collector_rollup_lag_seconds: {
+    kind: 'gauge',
+    help: 'How long ago the newest rows were stored that the rollup has, and all before them.',
+    labels: ['rollup'],
+  },
+  turnpike_collector_rolled_windows_total: {
+    kind: 'counter',
+    help: 'Minutes or hours filled in a rollup, those filled again included.',
+    labels: ['rollup'],
+  },
   turnpike_billing_month_egress_bytes: {
     kind: 'gauge',
     help: "This month's egress to clients, SFU and TURN together.",

@@ -11,7 +11,7 @@ import { inject } from 'vitest';
 import { openStore } from '../collector/store/clickhouse.ts';
 import type { ClickHouseStore } from '../collector/store/clickhouse.ts';
 import { migrate } from '../collector/store/migrations.ts';
-import type { Retention } from '../collector/store/migrations.ts';
+import type { RetentionWanted } from '../collector/store/migrations.ts';
 import type { StoreEndpoint } from '../collector/store/store.ts';
 import { silentLog } from '../kernel/log.ts';
 import { Metrics } from '../kernel/metrics.ts';
@@ -31,13 +31,13 @@ export function freshEndpoint(server: StoreEndpoint | undefined = inject('embedd
   return { ...server, database: `test_${randomBytes(6).toString('hex')}` };
 }
 
-export async function testDatabase(
-  options: { endpoint?: StoreEndpoint; retention?: Partial<Retention> } = {},
-): Promise<TestDatabase> {
-  const endpoint = options.endpoint ?? freshEndpoint();
+export async function testDatabase({
+  endpoint = freshEndpoint(),
+  ...wanted
+}: { endpoint?: StoreEndpoint } & RetentionWanted = {}): Promise<TestDatabase> {
   const metrics = new Metrics();
   const store = openStore({ endpoint: () => endpoint, log: silentLog, metrics });
-  await migrate(store, { log: silentLog, retention: options.retention ?? {} });
+  await migrate(store, { log: silentLog, ...wanted });
   const drop = () => store.command(`DROP DATABASE IF EXISTS ${endpoint.database} SYNC`);
   return Object.assign(store, { endpoint, metrics, drop });
 }

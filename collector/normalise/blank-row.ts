@@ -1,5 +1,6 @@
-/** Rows to be filled in: every column of a table, NULL until something is known. */
+/** Rows to be filled in: every column that comes with a row, NULL until something is known. */
 import type { Row } from '../store/store.ts';
+import { writtenColumns } from '../store/table.ts';
 import { tables } from '../store/tables.ts';
 import type { TableName } from '../store/tables.ts';
 
@@ -21,6 +22,6 @@ export interface Leading {
  * members becomes a hash table in V8, and each copy of it ten times dearer; what JSON.parse makes does not.
  */
 export function blankRow(table: TableName): Readonly<Values> {
-  const names = tables[table].columns.map(({ name }) => `${JSON.stringify(name)}:null`);
+  const names = writtenColumns(tables[table]).map(({ name }) => `${JSON.stringify(name)}:null`);
   return JSON.parse(`{${names.join(',')}}`) as Values;
 }

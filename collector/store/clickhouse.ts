@@ -14,6 +14,7 @@ import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
 import { nativeEncoder } from './native-block.ts';
 import type { QueryParameters, Row, Store, StoreEndpoint } from './store.ts';
+import { writtenColumns } from './table.ts';
 import { tables } from './tables.ts';
 import type { TableName } from './tables.ts';
 
@@ -31,9 +32,9 @@ export interface StoreOptions {
 /** The store, with what only migrations need. */
 export interface ClickHouseStore extends Store {
   /** Runs one statement that returns nothing. */
-  command(sql: string): Promise<void>;
-  /** Creates the endpoint's database when it is absent, and answers its name. */
-  createDatabase(): Promise<string>;
+  command(sql: string, parameters?: QueryParameters): Promise<void>;
+  /** Creates the endpoint's database when it is absent, on all servers of the cluster if one is named, and answers its name. */
+  createDatabase(cluster?: string): Promise<string>;
 }
 
 const SETTINGS: ClickHouseSettings = {
@@ -42,9 +43,16 @@ const SETTINGS: ClickHouseSettings = {
   date_time_input_format: 'best_effort',
   // A whole answer or an error with its status: never rows followed by a failure.
   wait_end_of_query: 1,
+  // On a cluster: rows are with their shard before they are acknowledged, and a subquery sees all shards.
+  distributed_foreground_insert: 1,
+  distributed_product_mode: 'global',
 };
 
+/** Seconds after which the server gives an insert up: the roller counts on it that nothing becomes visible much later. */
+export const INSERT_SECONDS = 30;
+
 const INSERT_SETTINGS: ClickHouseSettings = {
+  max_execution_time: INSERT_SECONDS,
   // One insert is one block, hence one part a partition: it is in the table as a whole or not at all.
   async_insert: 0,
   input_format_parallel_parsing: 0,
@@ -58,10 +66,13 @@ export function openStore(options: StoreOptions): ClickHouseStore {
 }
 
 /** Creates the endpoint's database when it is absent. Its engine is Atomic: names move to new tables without a gap. */
-export async function createDatabase(endpoint: StoreEndpoint): Promise<void> {
+export async function createDatabase(endpoint: StoreEndpoint, cluster?: string): Promise<void> {
   const client = connect(endpoint, undefined);
+  const where = cluster === undefined ? '' : ` ON CLUSTER ${identifier(cluster)}`;
   try {
-    await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${identifier(endpoint.database)} ENGINE = Atomic` });
+    await client.command({
+      query: `CREATE DATABASE IF NOT EXISTS ${identifier(endpoint.database)}${where} ENGINE = Atomic`,
+    });
   } finally {
     await client.close();
   }
@@ -120,14 +131,16 @@ class HttpStore implements ClickHouseStore {
     metrics?.counter('turnpike_collector_rows_total').inc({ table }, rows.length);
   }
 
-  async command(sql: string): Promise<void> {
-    await this.#attempt(this.#options.selectRetryMs ?? 5_000, (client) => client.command({ query: sql }));
+  async command(sql: string, parameters: QueryParameters = {}): Promise<void> {
+    await this.#attempt(this.#options.selectRetryMs ?? 5_000, (client) =>
+      client.command({ query: sql, query_params: parameters }),
+    );
   }
 
-  async createDatabase(): Promise<string> {
+  async createDatabase(cluster?: string): Promise<string> {
     return this.#attempt(this.#options.selectRetryMs ?? 5_000, async () => {
       const endpoint = await this.#options.endpoint();
-      await createDatabase(endpoint);
+      await createDatabase(endpoint, cluster);
       return endpoint.database;
     });
   }
@@ -241,7 +254,10 @@ function isOverloaded(error: unknown): boolean {
 
 /** Tables of which there are many rows. */
 const columnar = new Map<TableName, ReturnType<typeof nativeEncoder>>(
-  (['stream_intervals', 'connection_intervals'] as const).map((name) => [name, nativeEncoder(tables[name].columns)]),
+  (['stream_intervals', 'connection_intervals'] as const).map((name) => [
+    name,
+    nativeEncoder(writtenColumns(tables[name])),
+  ]),
 );
 
 /** Encodes the rows once, for as many attempts as it takes. */

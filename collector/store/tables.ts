@@ -6,37 +6,9 @@
  * lands on its twin. Gauges are Decimal32 (scaled integers): exact, and T64 packs them far better than floats do.
  */
 
-export interface Column {
-  readonly name: string;
-  readonly type: string;
-  readonly codec?: string;
-  readonly comment: string;
-}
-
-export interface Table {
-  readonly name: string;
-  readonly comment: string;
-  readonly columns: readonly Column[];
-  readonly partitionBy: string;
-  /** Sorting key = row identity. */
-  readonly orderBy: string;
-  /** Column that ages the row; the retention itself is configuration. */
-  readonly ageColumn: string;
-  /** Days kept unless configured otherwise. */
-  readonly retentionDays: number;
-  /** Every part is flushed to disk before its insert is acknowledged, so that money survives a power cut too. */
-  readonly flushed?: true;
-}
-
-const COUNTER = 'Delta, ZSTD(1)';
-const GAUGE = 'T64, ZSTD(1)';
-
-const column = (name: string, type: string, comment: string, codec?: string): Column =>
-  codec === undefined ? { name, type, comment } : { name, type, comment, codec };
-const counter = (name: string, comment: string, type = 'Nullable(UInt64)') => column(name, type, comment, GAUGE);
-const gauge = (name: string, scale: number, comment: string) =>
-  column(name, `Nullable(Decimal32(${scale}))`, comment, GAUGE);
-const word = (name: string, comment: string) => column(name, 'LowCardinality(Nullable(String))', comment);
+import { column, counter, COUNTER, gauge, GAUGE, storedAt, storedAtIndex, word } from './table.ts';
+import type { Column, Table } from './table.ts';
+import { egressHour, qualityMinute } from './rollup-tables.ts';
 
 /** Leading columns of everything that a client reported. */
 const leading: readonly Column[] = [
@@ -62,6 +34,8 @@ const streamIntervals: Table = {
   orderBy: 'app_id, toStartOfHour(ts), call_id, connection_id, stream, ts, batch_seq, sample_index',
   ageColumn: 'ts',
   retentionDays: 30,
+  indexes: [storedAtIndex],
+  shardBy: 'connection_id',
   columns: [
     ...leading,
     column('stream', 'String', 'Stream within the connection: direction/kind/ssrc.'),
@@ -102,6 +76,7 @@ const streamIntervals: Table = {
     gauge('fraction_lost', 4, 'Outbound: share lost as the receiver reports, 0 to 1.'),
     counter('target_bitrate', 'Outbound: encoder target, bits per second.'),
     word('quality_limitation_reason', 'Outbound video: none, cpu, bandwidth, other.'),
+    storedAt,
   ],
 };
 
@@ -112,6 +87,8 @@ const connectionIntervals: Table = {
   orderBy: 'app_id, toStartOfHour(ts), call_id, connection_id, ts, batch_seq, sample_index',
   ageColumn: 'ts',
   retentionDays: 30,
+  indexes: [storedAtIndex],
+  shardBy: 'connection_id',
   columns: [
     ...leading,
     column('interval_ms', 'UInt32', 'Length of the interval in milliseconds.', GAUGE),
@@ -130,6 +107,7 @@ const connectionIntervals: Table = {
     word('dtls_state', 'State of the DTLS transport.'),
     word('ice_state', 'State of the ICE transport.'),
     word('pair_state', 'State of the selected candidate pair.'),
+    storedAt,
   ],
 };
 
@@ -140,6 +118,8 @@ const callEvents: Table = {
   orderBy: 'app_id, toStartOfHour(ts), call_id, connection_id, ts, batch_seq, sample_index',
   ageColumn: 'ts',
   retentionDays: 30,
+  indexes: [storedAtIndex],
+  shardBy: 'connection_id',
   columns: [
     ...leading,
     column(
@@ -150,6 +130,7 @@ const callEvents: Table = {
     column('value', 'Nullable(String)', 'New state, track kind, error code.'),
     gauge('value_ms', 1, 'Duration where the event is one, milliseconds.'),
     column('detail', 'String', 'Further members as a JSON object; empty object when none.'),
+    storedAt,
   ],
 };
 
@@ -162,6 +143,8 @@ const egressSamples: Table = {
   ageColumn: 'window_end',
   retentionDays: 400,
   flushed: true,
+  indexes: [storedAtIndex],
+  shardBy: 'object_id',
   columns: [
     column('app_id', 'LowCardinality(String)', 'App that is charged.'),
     column('meter', "Enum8('turn' = 1, 'sfu' = 2)", 'What was metered.'),
@@ -193,6 +176,7 @@ const egressSamples: Table = {
       column(`${name}_bytes`, 'UInt64', `Cumulative bytes, ${name.replace('_', ' ')}; egress is client tx.`, COUNTER),
       column(`${name}_packets`, 'UInt64', `Cumulative packets, ${name.replace('_', ' ')}.`, COUNTER),
     ]),
+    storedAt,
   ],
 };
 
@@ -247,6 +231,8 @@ export const tables = {
   egress_samples: egressSamples,
   alerts,
   control,
+  quality_minute: qualityMinute,
+  egress_hour: egressHour,
 } as const;
 export type TableName = keyof typeof tables;
 export const tableNames = Object.keys(tables) as TableName[];
@@ -268,30 +254,3 @@ FROM {database}.egress_samples FINAL
 WINDOW earlier AS (PARTITION BY app_id, server_id, boot_id, object_id, peer_class ORDER BY window_end, seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)`,
   },
 } as const;
-
-/** When a row of the table has reached its age. */
-export function retentionSql(table: Table, retentionDays: number): string {
-  return `toDateTime(${table.ageColumn}) + toIntervalDay(${retentionDays})`;
-}
-
-/** Partitions are days or months, so that age drops whole parts; merges of flushed tables are flushed like inserts. */
-function settingsOf(table: Table): string[] {
-  const flushed = ['fsync_after_insert = 1', 'fsync_part_directory = 1', 'min_rows_to_fsync_after_merge = 1'];
-  return ['ttl_only_drop_parts = 1', ...(table.flushed === true ? flushed : [])];
-}
-
-/** DDL of one table. `retentionDays` comes from configuration. */
-export function createTableSql(table: Table, database: string, retentionDays: number): string {
-  const columns = table.columns.map(
-    ({ name, type, codec, comment }) =>
-      `  ${name} ${type} COMMENT '${comment.replaceAll("'", "\\'")}'${codec === undefined ? '' : ` CODEC(${codec})`}`,
-  );
-  return `CREATE TABLE IF NOT EXISTS ${database}.${table.name} (
-${columns.join(',\n')}
-) ENGINE = ReplacingMergeTree
-PARTITION BY ${table.partitionBy}
-ORDER BY (${table.orderBy})
-TTL ${retentionSql(table, retentionDays)}
-SETTINGS ${settingsOf(table).join(', ')}
-COMMENT '${table.comment.replaceAll("'", "\\'")}'`;
-}

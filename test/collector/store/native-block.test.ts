@@ -4,13 +4,15 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { nativeEncoder } from '../../../collector/store/native-block.ts';
 import type { Row } from '../../../collector/store/store.ts';
+import { writtenColumns } from '../../../collector/store/table.ts';
 import { tables } from '../../../collector/store/tables.ts';
 import { bigintAsString } from '../../../kernel/bytes.ts';
 import { streamRow } from '../../conformance/store.ts';
 import { hasEmbeddedStore, testDatabase } from '../../embedded-store.ts';
 import type { TestDatabase } from '../../embedded-store.ts';
 
-const encode = nativeEncoder(tables.stream_intervals.columns);
+const columns = writtenColumns(tables.stream_intervals);
+const encode = nativeEncoder(columns);
 
 describe('a block of rows', () => {
   it('is as ClickHouse documents it', () => {
@@ -63,9 +65,7 @@ describe('a block of rows', () => {
   });
 });
 
-const anything = fc.record(
-  Object.fromEntries(tables.stream_intervals.columns.map(({ name, type }) => [name, valueOf(type)])),
-);
+const anything = fc.record(Object.fromEntries(columns.map(({ name, type }) => [name, valueOf(type)])));
 
 function valueOf(type: string): fc.Arbitrary<Row[string]> {
   const inner = /^(?:LowCardinality|Nullable)\((.*)\)$/.exec(type)?.[1];
@@ -108,12 +108,12 @@ describe.skipIf(!hasEmbeddedStore)('rows in blocks', () => {
       json: { stringify: (value) => JSON.stringify(value, bigintAsString) },
     });
     const all = (table: string) => store.select(z.looseObject({}), `SELECT * FROM ${table} ORDER BY batch_seq`);
-    const columns = (rows: readonly Row[]) => rows.map((row, index) => ({ ...row, batch_seq: index }));
+    const numbered = (rows: readonly Row[]) => rows.map((row, index) => ({ ...row, batch_seq: index }));
     try {
       await fc.assert(
         fc.asyncProperty(fc.array(anything, { minLength: 1, maxLength: 40 }), async (given) => {
           for (const table of ['stream_intervals', 'twin']) await store.command(`TRUNCATE TABLE ${table}`);
-          const rows = columns(given);
+          const rows = numbered(given);
           await store.insert('stream_intervals', rows);
           await client.insert({
             table: 'twin',
