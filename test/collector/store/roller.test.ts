@@ -217,7 +217,11 @@ describe.skipIf(!hasEmbeddedStore)('the roller', () => {
         for (const { table, row } of rows) await store.insert(table, [{ ...row, app_id: plain }]);
         const ofTroubled = rows.map(({ table, row }) => ({ table, row: { ...row, app_id: troubled } }));
         for (const step of steps) await take(step, ofTroubled);
-        for (const { table, row } of ofTroubled) await store.insert(table, [row]);
+        // Only what no batch had: sent again, it would be looked for again, and hide what was forgotten.
+        const sent = new Set(steps.flatMap((step) => ('batch' in step ? step.batch : [])));
+        for (const [index, { table, row }] of ofTroubled.entries()) {
+          if (!sent.has(index)) await store.insert(table, [row]);
+        }
         await roller().round();
         const { quality, egress } = await both();
         const of = (app: string) =>
