@@ -3,16 +3,17 @@ import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
 import TurnServer from 'node-turn';
 import type { AlertView, Statement } from '../../billing/contract.ts';
 import { clientRoutes } from '../../collector/client-routes.ts';
-import { report } from '../../collector/contract.ts';
 import type { CallDetail, Report } from '../../collector/contract.ts';
 import { consoleRoutes } from '../../dashboards/console/routes.ts';
 import { createHttp } from '../../kernel/http.ts';
 import { silentLog } from '../../kernel/log.ts';
 import { seededRandom } from '../../kernel/random.ts';
+import { reportIn } from '../collector/client/sent-report.ts';
 import { summaryOnly } from '../dashboards/console/sample-call.ts';
 
 const dist = join(import.meta.dirname, '../../dist');
@@ -84,8 +85,12 @@ function serveApi(app: FastifyInstance, world: ConsoleWorld, reports: Report[]):
     world.statement === null ? reply.status(503).send(unavailable) : reply.send(world.statement),
   );
   app.get('/v1/alerts', open, () => ({ alerts: world.alerts }));
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const isCompressed = request.headers['content-encoding'] === 'gzip';
+    done(null, (isCompressed ? gunzipSync(body) : body).toString());
+  });
   app.post('/v1/stats', open, (request) => {
-    reports.push(report.parse(request.body));
+    reports.push(reportIn(String(request.body)));
     return { stored: { streams: 0, connections: 0, events: 0 }, serverTime: Date.now() };
   });
 }

@@ -1,4 +1,5 @@
 /** A relayed call in a real browser, seen from outside the page: the test keeps every RTCPeerConnection that it makes. */
+import { gunzipSync } from 'node:zlib';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 
@@ -51,7 +52,9 @@ export function acknowledgedReports(page: Page): AcknowledgedReport[] {
   page.on('response', (response) => {
     const request = response.request();
     if (request.method() !== 'POST' || !response.url().includes('/v1/stats') || !response.ok()) return;
-    const body = JSON.parse(request.postData() ?? '{}') as {
+    const sent = request.postDataBuffer() ?? Buffer.from('{}');
+    const isCompressed = request.headers()['content-encoding'] === 'gzip';
+    const body = JSON.parse((isCompressed ? gunzipSync(sent) : sent).toString('utf8')) as {
       connection: string;
       seq: number;
       samples: unknown[];
