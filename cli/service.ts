@@ -21,9 +21,8 @@ import { fetchText } from '../collector/sources/fetch-text.ts';
 import { janusRoutes } from '../collector/sources/janus-routes.ts';
 import { Poller } from '../collector/sources/poller.ts';
 import { RedisListener } from '../collector/sources/redis-listener.ts';
-import { gradeOf } from '../collector/sources/scraped.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
-import { isPulled } from '../collector/sources/source-settings.ts';
+import { gradeOf, isPulled } from '../collector/sources/source-settings.ts';
 import type { Store, StoreEndpoint, StoreWriter } from '../collector/store/store.ts';
 import { docsRoutes } from '../dashboards/console/docs-routes.ts';
 import { consoleRoutes } from '../dashboards/console/routes.ts';
@@ -149,10 +148,7 @@ async function registerSources(http: FastifyInstance, parts: ServiceParts, write
   const heard = sources.filter((source) => source.kind === 'coturn-redis');
   const cloudflare = sources.filter((source) => source.kind === 'cloudflare');
   const pulled = sources.filter(isPulled);
-  for (const source of janus) shown.expect(source.name, source.kind, 'exact');
-  for (const source of heard) shown.expect(source.name, source.kind, 'lossy');
-  for (const source of cloudflare) shown.expect(source.name, source.kind, 'sampled');
-  for (const source of pulled) shown.expect(source.name, source.kind, gradeOf(source));
+  for (const source of sources) shown.expect(source.name, source.kind, gradeOf(source));
   await http.register(janusRoutes, { sources: janus, reader, writer, clock, metrics: shown });
   const common = { reader, writer, sleep: systemSleep, clock, log, metrics: shown };
   const running = [

@@ -13,6 +13,12 @@ export class Recent<V> {
   /** The value of a key, made when it is not remembered; the key is then the most recent one. */
   use(key: string, make: () => V): V {
     const value = this.#entries.get(key) ?? make();
+    this.set(key, value);
+    return value;
+  }
+
+  /** Remembers a value; its key is then the most recent one. */
+  set(key: string, value: V): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);
     if (this.#entries.size > this.#limit) {
@@ -21,7 +27,15 @@ export class Recent<V> {
         break;
       }
     }
-    return value;
+  }
+
+  /** Looking does not make a key more recent. */
+  get(key: string): V | undefined {
+    return this.#entries.get(key);
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
   }
 
   has(key: string): boolean {

@@ -9,8 +9,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../../kernel/clock.ts';
-import type { Logger } from '../../kernel/log.ts';
-import type { Sleep } from '../../kernel/sleep.ts';
 import { shortName } from '../../relay/contract.ts';
 import type { EgressReading } from '../contract.ts';
 import { egressRow } from '../intake/metering.ts';
@@ -19,7 +17,7 @@ import { AskLater } from './cloudflare-client.ts';
 import type { Ask } from './cloudflare-client.ts';
 import { limitsQuestion, readLimits, readUsage, usageQuestion } from './cloudflare-usage.ts';
 import type { DatasetLimits, UsageWindow, WindowUsage } from './cloudflare-usage.ts';
-import type { SourceMetrics } from './source-metrics.ts';
+import { SourceLoop, type SourceLoopOptions } from './source-loop.ts';
 import type { CloudflareSettings } from './source-settings.ts';
 
 const WINDOW = 900_000;
@@ -31,57 +29,35 @@ const PACE = 1_500;
 const RETRY = 15_000;
 const LONGEST_RETRY = 900_000;
 
-export interface CloudflarePollerOptions {
+export interface CloudflarePollerOptions extends SourceLoopOptions {
   readonly settings: CloudflareSettings & { readonly app: string };
   readonly ask: Ask;
   readonly reader: StoreReader;
   readonly writer: StoreWriter;
-  readonly sleep: Sleep;
   readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: SourceMetrics;
 }
 
-export class CloudflarePoller {
+export class CloudflarePoller extends SourceLoop {
   readonly #options: CloudflarePollerOptions;
-  readonly #stopping = new AbortController();
   #limits: DatasetLimits | undefined;
   /** Start of the next window to be asked for. */
   #next: number | undefined;
   #failures = 0;
-  #running: Promise<void> | undefined;
 
   constructor(options: CloudflarePollerOptions) {
+    super(options);
     this.#options = options;
   }
 
-  start(): void {
-    this.#running ??= this.#run();
-  }
-
-  /** Resolves when nothing is asked or stored any more. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) await this.#options.sleep(await this.tick(), signal);
-  }
-
-  /** Takes one window, if one is due; answers the milliseconds until the next look. Never rejects: what fails is told and tried again. */
+  /** Takes one window, if one is due. */
   async tick(): Promise<number> {
-    const { log, metrics, settings } = this.#options;
     try {
       const wait = await this.#look();
-      if (this.#failures > 0) log.info({ source: settings.name }, 'the source answers again');
+      this.up();
       this.#failures = 0;
       return wait;
     } catch (error) {
-      if (this.#stopping.signal.aborted) return 0;
-      metrics.failed(settings.name);
-      if (this.#failures === 0) log.warn({ err: error, source: settings.name }, 'the source does not tell its usage');
+      this.down(error, 'the source does not tell its usage');
       this.#failures += 1;
       return error instanceof AskLater
         ? error.milliseconds
@@ -105,7 +81,7 @@ export class CloudflarePoller {
   async #learnLimits(): Promise<DatasetLimits> {
     const { ask, metrics, settings } = this.#options;
     const question = limitsQuestion(settings.dataset, settings.account);
-    const limits = readLimits(settings.dataset, await ask(question, this.#stopping.signal));
+    const limits = readLimits(settings.dataset, await ask(question, this.signal));
     if (limits.maxDuration < WINDOW) throw new Error('this account may not ask for a quarter of an hour at once');
     metrics.heard(settings.name, 0);
     return limits;
@@ -140,7 +116,7 @@ export class CloudflarePoller {
     const { ask, clock, log, metrics, settings, writer } = this.#options;
     const { account, dataset, owner } = settings;
     const question = usageQuestion({ dataset, account, owner, window, pageSize });
-    const usage = readUsage(dataset, await ask(question, this.#stopping.signal));
+    const usage = readUsage(dataset, await ask(question, this.signal));
     if (usage.parties.length >= pageSize) {
       log.warn(
         { source: settings.name, parties: pageSize },

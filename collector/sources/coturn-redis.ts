@@ -6,10 +6,10 @@
  * stands for one sum that goes on, whatever restarts there are, and the sum at an end puts right what was missed since the
  * allocation's beginning. What a coturn takes with it when it is ended is lost: grade `lossy`.
  */
-import { createHash } from 'node:crypto';
 import { shortName } from '../../relay/contract.ts';
 import type { EgressReading } from '../contract.ts';
-import type { Counters } from './counters.ts';
+import { type Counters, objectNamed } from './counters.ts';
+import { Recent } from '../intake/recent.ts';
 
 /** The channels that are of interest, as PSUBSCRIBE takes them. An empty realm leaves its part out. */
 export const channels = [
@@ -38,7 +38,7 @@ export class CoturnMessages {
   readonly #settings: CoturnSettings;
   readonly #counters: Counters;
   /** Since the beginning of allocations that were heard to begin. */
-  readonly #begun = new Map<string, Sum>();
+  readonly #begun = new Recent<Sum>(MOST);
 
   constructor(settings: CoturnSettings, counters: Counters) {
     this.#settings = settings;
@@ -49,9 +49,9 @@ export class CoturnMessages {
   read(channel: string, payload: string, at: number): EgressReading | undefined {
     const [, realm = '', user = '', allocation = '', kind = ''] = CHANNEL.exec(channel) ?? [];
     if (kind === '') return undefined;
-    const object = objectOf(`${realm}/${user}/${allocation}`);
+    const object = objectNamed(`${realm}/${user}/${allocation}`);
     if (kind === 'status') {
-      if (payload.startsWith('new ')) this.#begin(object);
+      if (payload.startsWith('new ')) this.#begun.set(object, { bytes: 0n, packets: 0n });
       return undefined;
     }
     const [, packets, bytes] = PAYLOAD.exec(payload) ?? [];
@@ -89,16 +89,6 @@ export class CoturnMessages {
       participant: '',
     });
   }
-
-  #begin(object: string): void {
-    this.#begun.delete(object);
-    this.#begun.set(object, { bytes: 0n, packets: 0n });
-    if (this.#begun.size <= MOST) return;
-    for (const [oldest] of this.#begun) {
-      this.#begun.delete(oldest);
-      return;
-    }
-  }
 }
 
 /** What was told in all, less what was told before: never below 0. */
@@ -110,8 +100,4 @@ function less(all: Sum, before: Sum): Sum {
 /** The part of a TURN REST name that stands for somebody; of any other name, all of it. */
 function customerOf(user: string): string {
   return shortName.safeParse(user.replace(/^\d+:/, '')).data ?? '';
-}
-
-function objectOf(text: string): string {
-  return Buffer.byteLength(text) <= 128 ? text : createHash('sha256').update(text).digest('hex');
 }

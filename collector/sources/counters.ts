@@ -4,8 +4,10 @@
  * A run's name carries the bytes that it had when it was first seen, so that what a server had sent before anybody looked is
  * nobody's bill, and whoever comes later (another process of this collector) counts from the same place.
  */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { EgressReading } from '../contract.ts';
+import { Recent } from '../intake/recent.ts';
 import type { StoreReader } from '../store/store.ts';
 
 /** One counter as a source showed it at one moment. */
@@ -48,7 +50,7 @@ const knownRow = z.object({
 });
 
 export class Counters {
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Recent<Known>(MOST);
 
   /** What the store knows of a source's objects: each one's latest run and how far it had counted. */
   async restore(reader: StoreReader, source: string, now: number): Promise<void> {
@@ -64,7 +66,7 @@ export class Counters {
       { source, since: now - REMEMBERED, most: MOST },
     );
     for (const { server_id: server, object_id: object, boot_id: boot, bytes, at } of rows.toReversed()) {
-      this.#keep(keyOf(server, object), { boot, bytes, at });
+      this.#known.set(keyOf(server, object), { boot, bytes, at });
     }
   }
 
@@ -75,7 +77,7 @@ export class Counters {
     if (known !== undefined && seen.at <= known.at) return undefined;
     const boot = bootOf(seen, known);
     const bytes = seen.bytes - baseOf(boot);
-    this.#keep(key, { boot, bytes, at: seen.at });
+    this.#known.set(key, { boot, bytes, at: seen.at });
     return {
       server_id: seen.serverId,
       boot_id: boot,
@@ -101,16 +103,6 @@ export class Counters {
   get size(): number {
     return this.#known.size;
   }
-
-  #keep(key: string, known: Known): void {
-    this.#known.delete(key);
-    this.#known.set(key, known);
-    if (this.#known.size <= MOST) return;
-    for (const [oldest] of this.#known) {
-      this.#known.delete(oldest);
-      return;
-    }
-  }
 }
 
 /** `run.base`, or `at.base` where the source does not name its runs. */
@@ -128,4 +120,9 @@ function baseOf(boot: string): bigint {
 
 function keyOf(server: string, object: string): string {
   return JSON.stringify([server, object]);
+}
+
+/** The name of an object that another server names as long as it likes: as it is, or its hash. */
+export function objectNamed(text: string): string {
+  return Buffer.byteLength(text) <= 128 ? text : createHash('sha256').update(text).digest('hex');
 }

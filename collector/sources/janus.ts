@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { shortName } from '../../relay/contract.ts';
 import type { EgressReading } from '../contract.ts';
+import { Recent } from '../intake/recent.ts';
 import type { Counters } from './counters.ts';
 import type { JanusSettings } from './source-settings.ts';
 
@@ -45,7 +46,7 @@ const MOST_HANDLES = 100_000;
 export class JanusEvents {
   readonly #settings: Omit<JanusSettings, 'app'> & { readonly app: string };
   readonly #counters: Counters;
-  readonly #rooms = new Map<string, string>();
+  readonly #rooms = new Recent<string>(MOST_HANDLES);
 
   constructor(settings: Omit<JanusSettings, 'app'> & { readonly app: string }, counters: Counters) {
     this.#settings = settings;
@@ -99,13 +100,7 @@ export class JanusEvents {
     const found = roomEvent.safeParse(event);
     if (!found.success) return;
     const room = shortName.safeParse(String(found.data.event.data.room));
-    if (!room.success) return;
-    this.#rooms.set(handleOf(found.data), room.data);
-    if (this.#rooms.size <= MOST_HANDLES) return;
-    for (const [oldest] of this.#rooms) {
-      this.#rooms.delete(oldest);
-      return;
-    }
+    if (room.success) this.#rooms.set(handleOf(found.data), room.data);
   }
 
   #forget(event: unknown): void {

@@ -4,76 +4,55 @@
  */
 import { createClient } from '@redis/client';
 import type { Clock } from '../../kernel/clock.ts';
-import type { Logger } from '../../kernel/log.ts';
-import type { Sleep } from '../../kernel/sleep.ts';
 import type { EgressReading } from '../contract.ts';
 import { egressRow } from '../intake/metering.ts';
 import type { StoreReader, StoreWriter } from '../store/store.ts';
 import { channels, CoturnMessages } from './coturn-redis.ts';
 import { Counters } from './counters.ts';
-import type { SourceMetrics } from './source-metrics.ts';
+import { SourceLoop, type SourceLoopOptions } from './source-loop.ts';
 
-export interface RedisListenerOptions {
+export interface RedisListenerOptions extends SourceLoopOptions {
   readonly settings: { readonly name: string; readonly app: string; readonly url: string };
   readonly reader: StoreReader;
   readonly writer: StoreWriter;
-  readonly sleep: Sleep;
   readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: SourceMetrics;
 }
 
 const GATHER = 1_000;
 const RECONNECT = 5_000;
 
-export class RedisListener {
+export class RedisListener extends SourceLoop {
   readonly #options: RedisListenerOptions;
-  readonly #stopping = new AbortController();
   /** Not stored yet; the newest of each allocation. */
   readonly #waiting = new Map<string, EgressReading>();
-  #running: Promise<void> | undefined;
 
   constructor(options: RedisListenerOptions) {
+    super(options);
     this.#options = options;
   }
 
-  start(): void {
-    this.#running ??= this.#run();
-  }
-
   /** Stores what was heard, if that is possible now. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    const { log, metrics, settings, sleep } = this.#options;
-    const { signal } = this.#stopping;
-    let wasUp: boolean | undefined;
-    while (!signal.aborted) {
-      try {
-        await this.#listen(() => {
-          if (wasUp === false) log.info({ source: settings.name }, 'the source answers again');
-          wasUp = true;
-        });
-      } catch (error) {
-        metrics.failed(settings.name);
-        if (wasUp !== false && !signal.aborted)
-          log.warn({ err: error, source: settings.name }, 'the source cannot be heard');
-        wasUp = false;
-      }
-      await sleep(RECONNECT, signal);
-    }
+  override async stop(): Promise<void> {
+    await super.stop();
+    const { log, settings } = this.#options;
     await this.#store().catch((error: unknown) =>
       log.error({ err: error, source: settings.name }, 'readings are lost'),
     );
   }
 
+  async tick(): Promise<number> {
+    try {
+      await this.#listen();
+    } catch (error) {
+      this.down(error, 'the source cannot be heard');
+    }
+    return RECONNECT;
+  }
+
   /** Resolves when this is stopped; rejects when the connection is lost. */
-  async #listen(onUp: () => void): Promise<void> {
+  async #listen(): Promise<void> {
     const { clock, metrics, reader, settings, sleep } = this.#options;
-    const { signal } = this.#stopping;
+    const { signal } = this;
     const counters = new Counters();
     await counters.restore(reader, settings.name, clock.now());
     const messages = new CoturnMessages(settings, counters);
@@ -88,7 +67,7 @@ export class RedisListener {
         if (reading !== undefined) this.#waiting.set(`${reading.object_id} ${reading.boot_id}`, reading);
       };
       await Promise.race([client.pSubscribe(channels, hear), lost]);
-      onUp();
+      this.up();
       metrics.heard(settings.name, 0);
       while (!signal.aborted) {
         await Promise.race([sleep(GATHER, signal), lost]);

@@ -1,8 +1,7 @@
 /** What a scrape of another server shows of its egress: from a page of metrics, or from one number in a JSON document. */
-import { createHash } from 'node:crypto';
-import type { Observation } from './counters.ts';
+import { objectNamed, type Observation } from './counters.ts';
 import { samplesOf, wholeNumber } from './exposition.ts';
-import type { Grade, Meter, PulledSettings } from './source-settings.ts';
+import type { Meter, PulledSettings } from './source-settings.ts';
 
 /** Sources that have counters. */
 export type CounterSettings = Exclude<PulledSettings, { kind: 'galene' }>;
@@ -16,34 +15,27 @@ interface MetricReader {
   readonly match: Readonly<Record<string, string>>;
   /** Label that names the server; without it, and where it is missing, the source's own name does. */
   readonly server?: string;
-  readonly grade: Grade;
   readonly meter: Meter;
 }
 
-/** Metrics of servers that we know, with what their counters are worth (docs/config.md). */
+/** Metrics of servers that we know. */
 const presets: Readonly<Record<'livekit' | 'jitsi-videobridge' | 'coturn' | 'eturnal', MetricReader>> = {
   livekit: {
     metric: 'livekit_packet_bytes',
     match: { direction: 'outgoing' },
     server: 'node_id',
-    grade: 'exact',
     meter: 'sfu',
   },
   // Moves when an endpoint leaves.
-  'jitsi-videobridge': { metric: 'jitsi_jvb_bytes_sent_total', match: {}, grade: 'late', meter: 'sfu' },
+  'jitsi-videobridge': { metric: 'jitsi_jvb_bytes_sent_total', match: {}, meter: 'sfu' },
   // Finished allocations only; what it sends to clients, not to peers.
-  coturn: { metric: 'turn_traffic_sentb', match: {}, grade: 'late', meter: 'turn' },
+  coturn: { metric: 'turn_traffic_sentb', match: {}, meter: 'turn' },
   // "Received" from the peer's side is what was then sent to the client; a histogram that is observed at the end.
-  eturnal: { metric: 'eturnal_turn_relay_rcvd_bytes_sum', match: {}, grade: 'late', meter: 'turn' },
+  eturnal: { metric: 'eturnal_turn_relay_rcvd_bytes_sum', match: {}, meter: 'turn' },
 };
 
 /** Prometheus clients' own statement of when a process began. */
 const STARTED = 'process_start_time_seconds';
-
-export function gradeOf(settings: PulledSettings): Grade {
-  if (settings.kind === 'galene') return 'estimated';
-  return settings.kind === 'prometheus' || settings.kind === 'json' ? settings.grade : presets[settings.kind].grade;
-}
 
 export function meterOf(settings: PulledSettings): Meter {
   if (settings.kind === 'galene') return 'sfu';
@@ -57,11 +49,7 @@ export function countersIn(settings: CounterSettings, text: string): readonly Se
   return seriesIn(settings.name, reader, text);
 }
 
-function seriesIn(
-  source: string,
-  { match, metric, ...reader }: Omit<MetricReader, 'grade' | 'meter'>,
-  text: string,
-): Seen[] {
+function seriesIn(source: string, { match, metric, ...reader }: Omit<MetricReader, 'meter'>, text: string): Seen[] {
   const samples = [...samplesOf(text, new Set([metric, STARTED]))];
   const started = samples.find(({ name }) => name === STARTED)?.value;
   const isMeant = (labels: Readonly<Record<string, string>>) =>
@@ -79,14 +67,13 @@ function seriesIn(
   });
 }
 
-/** A series under its labels, in their order by name; under their hash where they are long. */
+/** A series under its labels, in their order by name. */
 function objectOf(labels: Readonly<Record<string, string>>): string {
   const text = Object.entries(labels)
     .toSorted(([one], [other]) => (one < other ? -1 : 1))
     .map(([label, value]) => `${label}=${value}`)
     .join(',');
-  if (text === '') return 'all';
-  return Buffer.byteLength(text) <= 128 ? text : createHash('sha256').update(text).digest('hex');
+  return text === '' ? 'all' : objectNamed(text);
 }
 
 function numberIn({ name, pointer }: PulledSettings & { kind: 'json' }, text: string): Seen {

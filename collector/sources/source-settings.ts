@@ -86,3 +86,19 @@ export type CloudflareSettings = Extract<SourceSettings, { kind: 'cloudflare' }>
 export function isPulled<S extends SourceSettings>(settings: S): settings is S & PulledSettings {
   return settings.kind !== 'janus' && settings.kind !== 'coturn-redis' && settings.kind !== 'cloudflare';
 }
+
+/** What the counters of each kind are worth, where the configuration does not say (docs/config.md). */
+const gradesOfKinds: Readonly<Record<Exclude<SourceSettings['kind'], 'prometheus' | 'json'>, Grade>> = {
+  janus: 'exact',
+  livekit: 'exact',
+  'jitsi-videobridge': 'late',
+  coturn: 'late',
+  'coturn-redis': 'lossy',
+  eturnal: 'late',
+  cloudflare: 'sampled',
+  galene: 'estimated',
+};
+
+export function gradeOf(settings: SourceSettings): Grade {
+  return settings.kind === 'prometheus' || settings.kind === 'json' ? settings.grade : gradesOfKinds[settings.kind];
+}
