@@ -76,15 +76,14 @@ export const pairChecks = checksOf('allocate', [
     expected: 'success without a family and with either',
     async run(context) {
       const { subject } = await dual(context);
-      const refreshed = async (...more: Parameters<typeof requested>[]) =>
-        expectOutcome(
-          await subject.ask(subject.requests.refresh(600, { more: more.map(([family]) => requested(family)) })),
-          'success',
-        );
+      const refreshed = async (...families: (4 | 6)[]) => {
+        const more = families.map((family) => requested(family));
+        return expectOutcome(await subject.ask(subject.requests.refresh(600, { more })), 'success');
+      };
       return all([
         ['none', await refreshed()],
-        ['IPv4', await refreshed([4])],
-        ['IPv6', await refreshed([6])],
+        ['IPv4', await refreshed(4)],
+        ['IPv6', await refreshed(6)],
       ]);
     },
   },

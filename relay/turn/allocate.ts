@@ -117,8 +117,7 @@ function refusalOfPorts(message: StunMessage): ErrorName | undefined {
       has(attributes.REQUESTED_ADDRESS_FAMILY) ||
       has(attributes.ADDITIONAL_ADDRESS_FAMILY));
   // 8. Nor does a reservation go with two families.
-  const isPairWrong =
-    readEvenPort(message)?.reserveNext === true && message.has(attributes.ADDITIONAL_ADDRESS_FAMILY.type);
+  const isPairWrong = readEvenPort(message)?.reserveNext === true && has(attributes.ADDITIONAL_ADDRESS_FAMILY);
   return isTokenWrong || isPairWrong ? 'BAD_REQUEST' : undefined;
 }
 

@@ -2,25 +2,19 @@
  * What the composed service answers to whoever gets it wrong, by mistake or on purpose: for each fault one status, one code
  * and one shape, and nothing stored.
  */
-import type { FastifyInstance, InjectOptions } from 'fastify';
+import type { InjectOptions } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { temporarySpool, type TemporarySpool } from '../collector/temporary-spool.ts';
-import { configSchema } from '../../cli/config.ts';
-import { createService } from '../../cli/service.ts';
 import { tableNames } from '../../collector/store/tables.ts';
 import { systemClock } from '../../kernel/clock.ts';
-import { loadConfig } from '../../kernel/config.ts';
 import { errorTable } from '../../kernel/errors.ts';
 import type { ErrorBody, ErrorCode } from '../../kernel/errors.ts';
-import { silentLog } from '../../kernel/log.ts';
-import { Metrics } from '../../kernel/metrics.ts';
 import { createAuthority, hashToken } from '../../kernel/principals.ts';
 import type { AppSettings } from '../../kernel/principals.ts';
-import { systemRandom } from '../../kernel/random.ts';
 import { issueReportToken } from '../../kernel/report-token.ts';
 import type { ReportClaims } from '../../kernel/report-token.ts';
 import { hasEmbeddedStore, testDatabase } from '../embedded-store.ts';
 import type { TestDatabase } from '../embedded-store.ts';
+import { composedService, type ComposedService } from './composed-service.ts';
 import { z } from 'zod';
 
 /** The scripts that the build makes are not beside the sources; what is in them does not matter here. */
@@ -257,34 +251,21 @@ const faults: readonly (readonly [fault: string, request: InjectOptions, code: E
 ];
 
 describe.skipIf(!hasEmbeddedStore)('the service answers', () => {
-  let http: FastifyInstance;
+  let service: ComposedService;
   let store: TestDatabase;
-  let spool: TemporarySpool;
   beforeAll(async () => {
     store = await testDatabase();
-    spool = temporarySpool();
-    const config = loadConfig(configSchema, { env: {}, flags: {} });
-    const parts = {
-      config,
-      authority,
-      store,
-      spool: spool.spool,
-      log: silentLog,
-      metrics: new Metrics(),
-      clock: systemClock,
-    };
-    http = await createService({ ...parts, random: systemRandom });
+    service = await composedService({ authority, clock: systemClock, store });
   });
   afterAll(async () => {
-    await http.close();
-    await spool.remove();
+    await service.close();
     await store.close();
   });
 
   const cases = faults.map(([fault, request, code, issue]) => ({ fault, request, code, issue }));
   it.each(cases)('$fault', async ({ request, code, issue }) => {
     const headers = { host: SELF, ...request.headers };
-    const response = await http.inject({ ...request, headers });
+    const response = await service.http.inject({ ...request, headers });
     const body = response.json<ErrorBody>();
     expect(body.error.code).toBe(code);
     expect(response.statusCode).toBe(errorTable[code][0]);
@@ -300,8 +281,8 @@ describe.skipIf(!hasEmbeddedStore)('the service answers', () => {
     for (const table of tableNames) {
       expect(await store.select(z.unknown(), `SELECT 1 FROM ${table} LIMIT 1`)).toEqual([]);
     }
-    expect((await http.inject({ ...generate({ ttl: 60 }) })).statusCode).toBe(201);
-    const session = await http.inject({
+    expect((await service.http.inject({ ...generate({ ttl: 60 }) })).statusCode).toBe(201);
+    const session = await service.http.inject({
       method: 'POST',
       url: '/try/session',
       headers: { host: SELF, origin: `http://${SELF}` },

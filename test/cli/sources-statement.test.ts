@@ -1,17 +1,13 @@
 /** What the composed service bills for a call that others carried, too. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { configSchema } from '../../cli/config.ts';
-import { createService } from '../../cli/service.ts';
 import { loadConfig } from '../../kernel/config.ts';
 import { ManualClock } from '../../kernel/clock.ts';
-import { silentLog } from '../../kernel/log.ts';
-import { Metrics } from '../../kernel/metrics.ts';
 import { createAuthority, hashToken } from '../../kernel/principals.ts';
-import { seededRandom } from '../../kernel/random.ts';
 import { ACCOUNT, FakeCloudflare, TOKEN } from '../collector/sources/fake-cloudflare.ts';
-import { temporarySpool } from '../collector/temporary-spool.ts';
 import { hasEmbeddedStore, testDatabase } from '../embedded-store.ts';
 import type { TestDatabase } from '../embedded-store.ts';
+import { composedService, type ComposedService } from './composed-service.ts';
 
 /** The scripts that the build makes are not beside the sources; what is in them does not matter here. */
 vi.mock('node:fs/promises', async (load) => {
@@ -28,8 +24,7 @@ const BOOT = '019a9c1e-0000-7000-8000-00000000000b';
 describe.skipIf(!hasEmbeddedStore)('a service with sources', () => {
   let store: TestDatabase;
   let cloudflare: FakeCloudflare;
-  let service: Awaited<ReturnType<typeof createService>>;
-  const spool = temporarySpool();
+  let service: ComposedService;
 
   beforeAll(async () => {
     store = await testDatabase();
@@ -41,7 +36,7 @@ describe.skipIf(!hasEmbeddedStore)('a service with sources', () => {
       { kind: 'janus', name: 'janus' },
       { kind: 'cloudflare', name: 'cf', dataset: 'turn', account: ACCOUNT, token: TOKEN, url: cloudflare.url },
     ];
-    service = await createService({
+    service = await composedService({
       config: {
         ...loadConfig(configSchema, { env: {}, flags: {} }),
         ...configSchema.pick({ sources: true }).parse({ sources }),
@@ -56,23 +51,17 @@ describe.skipIf(!hasEmbeddedStore)('a service with sources', () => {
         clock,
       ),
       store,
-      spool: spool.spool,
-      log: silentLog,
-      metrics: new Metrics(),
       clock,
-      random: seededRandom('sources'),
     });
-    await service.ready();
   });
   afterAll(async () => {
     await service.close();
     await cloudflare.close();
-    await spool.remove();
     await store.close();
   });
 
   const post = async (url: string, token: string, payload: object) => {
-    const answer = await service.inject({
+    const answer = await service.http.inject({
       method: 'POST',
       url,
       headers: { authorization: `Bearer ${token}` },
@@ -136,7 +125,7 @@ describe.skipIf(!hasEmbeddedStore)('a service with sources', () => {
     await post('/v1/usage', 'relay', { records: [relayed('1004000', 'ann')] });
     await post('/v1/sfu/janus', 'source', janusSays(3, 'ann', 99, 3_000, 20));
 
-    const answer = await service.inject({
+    const answer = await service.http.inject({
       url: '/v1/statements/2026-11',
       headers: { authorization: 'Bearer operator' },
     });
@@ -151,7 +140,7 @@ describe.skipIf(!hasEmbeddedStore)('a service with sources', () => {
 
   it('asks Cloudflare from its start on, and shows how each source is', async () => {
     const metrics = async () =>
-      (await service.inject({ url: '/metrics', headers: { authorization: 'Bearer operator' } })).body;
+      (await service.http.inject({ url: '/metrics', headers: { authorization: 'Bearer operator' } })).body;
     await vi.waitFor(async () => expect(await metrics()).toContain('turnpike_source_up{source="cf"} 1'), 30_000);
     const shown = await metrics();
     expect(shown).toContain('turnpike_source_info{source="cf",kind="cloudflare",grade="sampled"} 1');

@@ -1,18 +1,13 @@
 /** Every documented route of the composed service, as strangers, wrong tokens and pages of other sites find it. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { configSchema } from '../../cli/config.ts';
-import { createService } from '../../cli/service.ts';
-import type { Store } from '../../collector/store/store.ts';
 import { ManualClock } from '../../kernel/clock.ts';
 import { loadConfig } from '../../kernel/config.ts';
-import { silentLog } from '../../kernel/log.ts';
-import { Metrics } from '../../kernel/metrics.ts';
 import { createAuthority, hashToken } from '../../kernel/principals.ts';
 import type { PrincipalKind } from '../../kernel/principals.ts';
-import { seededRandom } from '../../kernel/random.ts';
 import { issueReportToken } from '../../kernel/report-token.ts';
-import { temporarySpool } from '../collector/temporary-spool.ts';
 import { rowsUnder } from '../docs/markdown.ts';
+import { composedService, type ComposedService } from './composed-service.ts';
 
 /** The scripts that the build makes are not beside the sources; what is in them does not matter here. */
 vi.mock('node:fs/promises', async (load) => {
@@ -53,25 +48,17 @@ const routes = rowsUnder('routes.md', 'Collector')
   .filter(({ url }) => !url.includes('*'));
 const guarded = routes.filter(({ who }) => !who.includes('anyone'));
 
-const store: Store = {
-  select: () => Promise.resolve([]),
-  insert: () => Promise.resolve(),
-  ping: () => Promise.resolve(true),
-  close: () => Promise.resolve(),
-};
-
 describe('a service that is bound to more than loopback', () => {
-  let service: Awaited<ReturnType<typeof createService>>;
-  const spool = temporarySpool();
+  let service: ComposedService;
   type Method = 'GET' | 'POST' | 'OPTIONS';
   const call = (method: string, url: string, headers: Record<string, string> = {}) =>
-    service.inject({ method: method as Method, url, headers });
+    service.http.inject({ method: method as Method, url, headers });
 
   beforeAll(async () => {
     const clock = new ManualClock(START);
     const keys = [{ id: 'main', secrets: [SECRET] }];
     const app = { id: 'shop', tokenHashes: [hashToken(tokens.app)], keys, origins: [PAGE] };
-    service = await createService({
+    service = await composedService({
       config: loadConfig(configSchema, { env: { TURNPIKE_HTTP_HOST: '192.0.2.1' }, flags: {} }),
       authority: createAuthority(
         {
@@ -83,20 +70,11 @@ describe('a service that is bound to more than loopback', () => {
         },
         clock,
       ),
-      store,
       reader: () => Promise.reject(new Error('there is none')),
-      spool: spool.spool,
-      log: silentLog,
-      metrics: new Metrics(),
       clock,
-      random: seededRandom('who may call'),
     });
-    await service.ready();
   });
-  afterAll(async () => {
-    await service.close();
-    await spool.remove();
-  });
+  afterAll(() => service.close());
 
   it('answers nobody without a token, metrics and console included, but what is for anyone', async () => {
     expect(guarded.map(({ url }) => url)).toEqual(expect.arrayContaining(['/', '/metrics', '/try', '/v1/calls']));

@@ -3,18 +3,12 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import type { RouteOptions } from 'fastify';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { temporarySpool } from '../collector/temporary-spool.ts';
-import { configSchema } from '../../cli/config.ts';
-import { createService } from '../../cli/service.ts';
-import type { Store } from '../../collector/store/store.ts';
 import { ManualClock } from '../../kernel/clock.ts';
-import { loadConfig } from '../../kernel/config.ts';
-import { silentLog } from '../../kernel/log.ts';
 import { Metrics } from '../../kernel/metrics.ts';
 import type { OpenApiDocument } from '../../kernel/openapi.ts';
 import { createAuthority, hashToken } from '../../kernel/principals.ts';
-import { seededRandom } from '../../kernel/random.ts';
 import { relayRoutes } from '../../relay/node.ts';
+import { composedService, type ComposedService } from '../cli/composed-service.ts';
 import { rowsUnder } from './markdown.ts';
 
 const registered: RouteOptions[] = [];
@@ -56,15 +50,7 @@ const documented = (heading: string): string[] =>
     .map(([verb = '', path = '', who = '']) => `${verb} ${path} ${who.split(', ').toSorted().join(', ')}`)
     .toSorted();
 
-const store: Store = {
-  select: () => Promise.resolve([]),
-  insert: () => Promise.resolve(),
-  ping: () => Promise.resolve(true),
-  close: () => Promise.resolve(),
-};
-
-let service: Awaited<ReturnType<typeof createService>>;
-const spool = temporarySpool();
+let service: ComposedService;
 
 beforeAll(async () => {
   const clock = new ManualClock(Date.UTC(2026, 10, 20));
@@ -79,23 +65,13 @@ beforeAll(async () => {
     { apps: [app], relayTokenHash: hash, sourceTokenHash: hash, operatorTokenHash: hash },
     clock,
   );
-  service = await createService({
-    config: loadConfig(configSchema, { env: {}, flags: {} }),
+  service = await composedService({
     authority,
-    store,
-    reader: () => Promise.reject(new Error('there is none')),
-    spool: spool.spool,
-    log: silentLog,
-    metrics: new Metrics(),
     clock,
-    random: seededRandom('routes'),
+    reader: () => Promise.reject(new Error('there is none')),
   });
-  await service.ready();
 });
-afterAll(async () => {
-  await service.close();
-  await spool.remove();
-});
+afterAll(() => service.close());
 
 describe('docs/routes.md', () => {
   it('has exactly the collector’s routes, and who may call them', () => {
@@ -119,7 +95,7 @@ describe('docs/routes.md', () => {
 });
 
 describe('/openapi.json', () => {
-  const read = async (): Promise<OpenApiDocument> => (await service.inject('/openapi.json')).json();
+  const read = async (): Promise<OpenApiDocument> => (await service.http.inject('/openapi.json')).json();
 
   it('is valid OpenAPI 3.1', async () => {
     const validator = new Validator();
@@ -156,8 +132,8 @@ describe('/openapi.json', () => {
 
 describe('/docs', () => {
   it('lists every call of the document', async () => {
-    const { paths }: OpenApiDocument = (await service.inject('/openapi.json')).json();
-    const page = (await service.inject('/docs')).body;
+    const { paths }: OpenApiDocument = (await service.http.inject('/openapi.json')).json();
+    const page = (await service.http.inject('/docs')).body;
     for (const [path, methods] of Object.entries(paths)) {
       for (const [method, { operationId }] of Object.entries(methods)) {
         expect(page).toContain(`id="${operationId}"`);
@@ -167,7 +143,7 @@ describe('/docs', () => {
   });
 
   it('links to nothing that is not on the page or served here, and loads nothing that needs a login', async () => {
-    const page = (await service.inject('/docs')).body;
+    const page = (await service.http.inject('/docs')).body;
     const targets = [...page.matchAll(/(?:href|src)="([^"]*)"/g)].map(([, target = '']) => target);
     const ids = new Set([...page.matchAll(/id="([^"]+)"/g)].map(([, id]) => `#${id}`));
     const served = new Set(registered.map(({ url }) => url));

@@ -4,7 +4,7 @@ import { TurnCore } from '../../../relay/turn/core.ts';
 import { methods } from '../../../relay/stun/methods.ts';
 import { addressFamily, evenPort, requestedTransport } from '../../../relay/stun/number-attributes.ts';
 import { attribute, endpoint } from '../turn-client.ts';
-import { Bench, effects, START, tuple, zeroCounters } from './bench.ts';
+import { Bench, effects, START, tuple, zeroCounters, noEntries } from './bench.ts';
 
 const token = attribute(attributes.RESERVATION_TOKEN.type, new Uint8Array(8));
 const requested = (family: 4 | 6) => addressFamily(attributes.REQUESTED_ADDRESS_FAMILY, family);
@@ -225,15 +225,7 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     expect(new Set(ports).size).toBeGreaterThan(10);
     expect(answer?.code).toBe(508);
     expect(client.verifies(answer!)).toBe(true);
-    expect(bench.core.entries).toEqual({
-      ids: 0,
-      tuples: 0,
-      usernames: 0,
-      users: 0,
-      apps: 0,
-      sources: 0,
-      deadlines: 0,
-    });
+    expect(bench.core.entries).toEqual(noEntries);
     bench.ports = 'open';
     expect(bench.send(client.allocate()).answer?.messageClass).toBe('success');
   });

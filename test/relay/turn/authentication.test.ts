@@ -6,7 +6,7 @@ import { requestedTransport } from '../../../relay/stun/number-attributes.ts';
 import { text } from '../../../relay/stun/text-attributes.ts';
 import { AMPLIFICATION } from '../../../relay/turn/answer.ts';
 import { attribute, endpoint, TurnClient } from '../turn-client.ts';
-import { Bench, effects, REALM, START, tuple } from './bench.ts';
+import { Bench, effects, REALM, START, tuple, noEntries } from './bench.ts';
 
 const peer = endpoint('203.0.113.9:5000');
 
@@ -62,15 +62,7 @@ describe('long-term credentials (RFC 8489 §9.2.4)', () => {
     const bench = new Bench();
     const client = new TurnClient('mallory', 'guess');
     for (let port = 1; port <= 1000; port += 1) bench.send(client.allocate(), tuple(`198.51.100.9:${port}`));
-    expect(bench.core.entries).toEqual({
-      ids: 0,
-      tuples: 0,
-      usernames: 0,
-      users: 0,
-      apps: 0,
-      sources: 0,
-      deadlines: 0,
-    });
+    expect(bench.core.entries).toEqual(noEntries);
   });
 
   it('never answers the unauthenticated with more than 3.6 octets for one', () => {

@@ -32,6 +32,17 @@ export const zeroCounters: Counters = {
   clientControlTxBytes: 0n,
 };
 
+/** What is left of a core when everything has ended. */
+export const noEntries: TurnCore['entries'] = {
+  ids: 0,
+  tuples: 0,
+  usernames: 0,
+  users: 0,
+  apps: 0,
+  sources: 0,
+  deadlines: 0,
+};
+
 export interface Account {
   passwords: string[];
   app?: string;

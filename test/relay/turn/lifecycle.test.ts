@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { endpoint } from '../turn-client.ts';
-import { Bench, tuple, zeroCounters } from './bench.ts';
-
-const empty = { ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, sources: 0, deadlines: 0 };
+import { Bench, tuple, zeroCounters, noEntries } from './bench.ts';
 
 describe('the life of an allocation', () => {
   it('ends at its deadline, not a millisecond before', () => {
@@ -14,7 +12,7 @@ describe('the life of an allocation', () => {
     bench.clock.advance(1);
     expect(bench.expire().commands).toEqual([{ type: 'close', allocation: id, reason: 'expired' }]);
     expect(bench.core.nextDeadline()).toBeUndefined();
-    expect(bench.core.entries).toEqual(empty);
+    expect(bench.core.entries).toEqual(noEntries);
   });
 
   it('ends several in the order of their deadlines', () => {
@@ -61,7 +59,7 @@ describe('the life of an allocation', () => {
     expect(bench.core.allocation(id)).toMatchObject({ state: 'closing', username: 'alice' });
     bench.event({ type: 'closed', allocation: id, reason: 'revoked', counters: zeroCounters });
     expect(bench.core.allocation(id)).toBeUndefined();
-    expect(bench.core.entries).toEqual(empty);
+    expect(bench.core.entries).toEqual(noEntries);
   });
 
   it('frees its five-tuple at once, also while the plane is still closing', () => {
@@ -81,7 +79,7 @@ describe('the life of an allocation', () => {
     expect(bench.event({ type: 'closed', allocation: id, reason: 'quota', counters: zeroCounters }).commands).toEqual(
       [],
     );
-    expect(bench.core.entries).toEqual(empty);
+    expect(bench.core.entries).toEqual(noEntries);
     expect(bench.send(client.refresh()).answer?.code).toBe(437);
   });
 
@@ -95,7 +93,7 @@ describe('the life of an allocation', () => {
     bench.obey(bench.core.close(id, 'shutdown'));
     expect(bench.settleOpens().commands).toEqual([]);
     bench.event({ type: 'exhausted', allocation: id });
-    expect(bench.core.entries).toEqual(empty);
+    expect(bench.core.entries).toEqual(noEntries);
   });
 
   it('is not disturbed by events about strangers or about ports it already has', () => {

@@ -1,11 +1,11 @@
 /** What holds for the core in every conversation (conversation.ts). */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { noEntries } from './bench.ts';
 import { Conversation, drain, steps } from './conversation.ts';
 import { MAX_LIFETIME } from './ledger.ts';
 
 const LIMIT = 40;
-const nobody = { ids: 0, tuples: 0, usernames: 0, users: 0, apps: 0, sources: 0, deadlines: 0 };
 
 describe('the core, whatever it is told and whenever', () => {
   it('obeys the ledger and leaves nothing behind', () => {
@@ -20,7 +20,7 @@ describe('the core, whatever it is told and whenever', () => {
         talk.bench.clock.advance(MAX_LIFETIME);
         talk.judged(talk.bench.expire());
         expect(talk.ledger.alive.size).toBe(0);
-        expect(talk.bench.core.entries).toEqual(nobody);
+        expect(talk.bench.core.entries).toEqual(noEntries);
         expect(talk.bench.core.nextDeadline()).toBeUndefined();
       }),
       { numRuns: 400 },
