@@ -10,6 +10,7 @@ import type { Credentials } from '../relay/client/requests.ts';
 import { parseServerUrl, type Route, type ServerUrl } from '../relay/client/server-url.ts';
 import { systemTimer } from '../relay/client/timer.ts';
 import { tellFailure, TurnClient } from '../relay/client/turn-client.ts';
+import { freshLinks } from '../relay/conformance/fresh-links.ts';
 import { type CheckResult, runChecks } from '../relay/conformance/run.ts';
 import { suite } from '../relay/conformance/suite.ts';
 import type { CheckVariable } from './config.ts';
@@ -137,8 +138,9 @@ async function runSuite(route: Route, { slow, insecure, ...rest }: SuiteOptions)
   let done = 0;
   try {
     const remote = await resolveRoute(route);
-    const open = (): Promise<Link> =>
-      openLink(route, remote, { timer: systemTimer, connectWithin: CONNECT_WITHIN, insecure });
+    const open = freshLinks(() =>
+      openLink(route, remote, { timer: systemTimer, connectWithin: CONNECT_WITHIN, insecure }),
+    );
     await requireAnswer(await open(), rest.credentials);
     const common = {
       ...rest,

@@ -26,7 +26,7 @@ export interface CheckResult {
 export interface RunOptions {
   readonly checks: readonly Check[];
   readonly transport: Transport;
-  /** Opens one more link to the server. */
+  /** Opens one more link to the server, on a five-tuple that no earlier one had: see `freshLinks`. */
   readonly open: OpenLink;
   readonly credentials: Credentials;
   /** Another user of the same server, for the checks that need one. */

@@ -1,4 +1,6 @@
 /** Our relay on loopback, as small as it gets: core, datagram plane and one timer, on a clock that a test may move on. */
+import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { parseCidr } from '../../../kernel/address.ts';
 import type { Endpoint, Transport } from '../../../kernel/address.ts';
@@ -33,6 +35,23 @@ export class ShiftedClock implements Clock {
   }
 }
 
+/**
+ * A UDP port below those that the system gives away: what the relay listens on at one address, no peer may be at any other,
+ * and a peer of a test may have any port that the system gives it.
+ */
+async function quietPort(address: string): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 30_000);
+    const socket = createSocket('udp6');
+    const isFree = await new Promise<boolean>((resolve) => {
+      socket.once('error', () => resolve(false));
+      socket.bind(port, address, () => resolve(true));
+    });
+    socket.close();
+    if (isFree) return port;
+  }
+}
+
 export interface RelayUnderTest {
   /** Over UDP. */
   readonly server: Endpoint;
@@ -60,7 +79,7 @@ export async function startRelay(
     {
       listen: [
         ...(['udp', 'tcp', 'tls'] as const).map((transport) => ({ transport, address: HOST, port: 0 })),
-        ...(hasIpv6 ? [{ transport: 'udp', address: HOST_6, port: 0 } as const] : []),
+        ...(hasIpv6 ? [{ transport: 'udp', address: HOST_6, port: await quietPort(HOST_6) } as const] : []),
       ],
       tls: new TlsIdentity({ certificate: vector('first.certificate.pem'), key: vector('first.key.pem') }),
       relayAddress: hasIpv6 ? { 4: HOST, 6: HOST_6 } : { 4: HOST },

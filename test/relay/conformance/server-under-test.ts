@@ -5,6 +5,7 @@ import { openLink } from '../../../relay/client/open-link.ts';
 import type { Credentials } from '../../../relay/client/requests.ts';
 import type { Transport } from '../../../relay/client/server-url.ts';
 import { systemTimer } from '../../../relay/client/timer.ts';
+import { freshLinks } from '../../../relay/conformance/fresh-links.ts';
 import type { CheckResult, RunOptions } from '../../../relay/conformance/run.ts';
 import { runChecks } from '../../../relay/conformance/run.ts';
 import { suite } from '../../../relay/conformance/suite.ts';
@@ -22,7 +23,7 @@ export function examine(
   return runChecks({
     checks: quick,
     transport,
-    open: () => openLink({ transport, host: server.address, port: server.port }, server, link),
+    open: freshLinks(() => openLink({ transport, host: server.address, port: server.port }, server, link)),
     credentials,
     other,
     seed: 'test',

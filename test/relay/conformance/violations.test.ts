@@ -1,7 +1,7 @@
 /** The checker checked: our own relay behind something that breaks one rule makes exactly the check of that rule fail. */
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Endpoint } from '../../../kernel/address.ts';
 import { familyOf } from '../../../kernel/address.ts';
 import { readAddress, readAddresses } from '../../../relay/stun/address-attributes.ts';
@@ -314,11 +314,14 @@ class Middlebox {
 describe('the conformance suite finds a server that', () => {
   let relay: RelayUnderTest;
   let box: Middlebox | undefined;
-  beforeAll(async () => {
+  // Its own for each: a box's legs come from ports at which the box before may have left an allocation.
+  beforeEach(async () => {
     relay = await startRelay(['127.0.0.0/8']);
   });
-  afterEach(() => box?.close());
-  afterAll(() => relay.close());
+  afterEach(async () => {
+    box?.close();
+    await relay.close();
+  });
 
   it.each([...violations, ...violationsOfAlgorithms])('$rule', async (violation) => {
     box = await Middlebox.open(relay.server, violation);
