@@ -2,9 +2,10 @@
  * How much a collector takes, from the wire to durable, on the embedded engine: the whole service (`turnpike up`) in processes of
  * its own, reports of a recorded Chrome call from a thousand clients, every acknowledged row counted in the store afterwards.
  *
- *     npm run bench:ingest -- [--seconds 15] [--minutes M] [--together 512]
+ *     npm run bench:ingest -- [--seconds 15] [--minutes M] [--together 512] [--shapes native,raw] [--intervals 5]
  *
- * `native` is what the SDK sends, `raw` all that getStats() says. Each is sent flat out, then at 80 % of what that gave; how long
+ * `native` is what the SDK sends, `raw` all that getStats() says. A report is of so many intervals of a second, and carries one
+ * sample (an RTCStatsReport, as W3C calls it) for each and the one before them. Each shape is sent flat out, then at 80 % of what that gave; how long
  * an acknowledgement takes is told of the second, counted from the moment at which the report was due. Beside it stands what the
  * engine does with the same rows out of a file of its own format. The clients share the machine's cores with the service: what one
  * core of the collector could do is told from its CPU time. It ends with 1 when the store does not have each acknowledged row once.
@@ -143,6 +144,10 @@ function line(name: string, { seconds, reports, samples, intervals, ...measured 
   ];
 }
 
+function shapesOf(names: string): Shape[] {
+  return z.array(z.enum(['native', 'raw'])).parse(names.split(','));
+}
+
 const COLUMNS = [
   'load',
   'intervals/s',
@@ -162,6 +167,9 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '15' },
       minutes: { type: 'string' },
       together: { type: 'string', default: '512' },
+      shapes: { type: 'string', default: 'native,raw' },
+      // The SDK reports every 5 s and samples every second while something is wrong.
+      intervals: { type: 'string', default: '5' },
     },
   });
   const seconds = values.minutes === undefined ? Number(values.seconds) : Number(values.minutes) * 60;
@@ -174,15 +182,15 @@ async function main(): Promise<void> {
     const target: Target = { url: service.url, keyId: 'main', app: 'default', secret };
     const rows: string[][] = [];
     const settling: string[] = [];
-    const sustained = { native: 0, raw: 0 };
-    for (const shape of ['native', 'raw'] as const) {
-      const load = new ReportLoad(target, shape);
+    const sustained: [Shape, number][] = [];
+    for (const shape of shapesOf(values.shapes)) {
+      const load = new ReportLoad(target, shape, Number(values.intervals));
       const warmUp = await load.flatOut(WARM_UP_SECONDS, Number(values.together));
       const most = await measure(service, () => load.flatOut(seconds, Number(values.together)));
       const most80 = (most.reports / most.seconds) * SHARE;
       const steady = await measure(service, () => load.steadily(seconds, most80));
       load.close();
-      sustained[shape] = most.intervals / most.seconds;
+      sustained.push([shape, most.intervals / most.seconds]);
       rows.push(line(`${shape}, ${(load.bytes / 1_000).toFixed(0)} kB, flat out`, most), line('  at 80 %', steady));
       const acknowledged = warmUp.intervals + most.intervals + steady.intervals;
       const waited = await settled(store, shape, acknowledged);
@@ -193,10 +201,10 @@ async function main(): Promise<void> {
     console.log(`\nevery acknowledged row was in the store, once, after: ${settling.join(', ')}`);
     const { clickhouse } = await service.parts();
     const engine = await engineLimit(store, join(service.data, 'rows.native'), clickhouse);
-    const shareOf = (rate: number) => `${((100 * rate) / engine.rowsPerSecond).toFixed(1)} %`;
+    const shares = sustained.map(([shape, rate]) => `${shape} ${((100 * rate) / engine.rowsPerSecond).toFixed(1)} %`);
     console.log(
       `the engine alone, INSERT … SELECT from a Native file: ${engine.rowsPerSecond.toFixed(0)} rows/s, ` +
-        `${engine.cpu.toFixed(1)} CPU µs each; reached of it: native ${shareOf(sustained.native)}, raw ${shareOf(sustained.raw)}`,
+        `${engine.cpu.toFixed(1)} CPU µs each; reached of it: ${shares.join(', ')}`,
     );
     await store.close();
   } finally {

@@ -20,7 +20,7 @@ export interface Target {
 export interface Outcome {
   readonly seconds: number;
   readonly reports: number;
-  /** Samples with a row each: the baseline that a batch repeats is none of them. */
+  /** What getStats() gave at a moment (an RTCStatsReport), with rows each: the baseline that a batch repeats is none of them. */
   readonly samples: number;
   /** Rows of stream_intervals that were acknowledged. */
   readonly intervals: number;
@@ -40,13 +40,12 @@ interface Client {
   seq: number;
 }
 
-/** Intervals of one report: the SDK reports every 5 s and samples every second. */
-const INTERVALS = 5;
 const CLIENTS = 1_000;
 const HOUR = 3_600_000;
 
 export class ReportLoad {
   readonly #target: Target;
+  readonly #intervals: number;
   readonly #pieces: readonly Piece[];
   readonly #clients: readonly Client[];
   /**
@@ -58,9 +57,11 @@ export class ReportLoad {
   readonly #begins = Date.now() - 6 * HOUR;
   #turn = 0;
 
-  constructor(target: Target, shape: Shape) {
+  /** `intervals`: seconds that a report is of, with a sample for each and the baseline before them. */
+  constructor(target: Target, shape: Shape, intervals: number) {
     this.#target = target;
-    this.#pieces = piecesOf(recordedSamples(), shape);
+    this.#intervals = intervals;
+    this.#pieces = piecesOf(recordedSamples(), shape, intervals);
     this.#clients = Array.from({ length: CLIENTS }, (_, index) => clientOf(target, `${shape}-${index}-${process.pid}`));
   }
 
@@ -105,12 +106,12 @@ export class ReportLoad {
     const seq = client.seq++;
     const piece = this.#pieces[seq % this.#pieces.length];
     if (piece === undefined) return;
-    const offset = this.#begins + seq * INTERVALS * 1_000 - piece.begins;
+    const offset = this.#begins + seq * this.#intervals * 1_000 - piece.begins;
     const head = `{"v":1,"connection":"${client.name}","seq":${seq},"offset":${offset},`;
     const { status, text } = await this.#post(client.token, Buffer.concat([Buffer.from(head), piece.tail]));
     if (status !== 200) throw new Error(`a report was answered ${status}: ${text}`);
     const { stored } = JSON.parse(text) as { stored: { streams: number } };
-    tally.add(INTERVALS, stored.streams, performance.now() - due);
+    tally.add(this.#intervals, stored.streams, performance.now() - due);
   }
 
   #post(token: string, body: Buffer): Promise<{ status: number; text: string }> {
@@ -171,12 +172,12 @@ function recordedSamples(): readonly ReportSample[] {
   return samples.map(({ t, b }) => ({ t, stats: b }));
 }
 
-function piecesOf(recorded: readonly ReportSample[], shape: Shape): Piece[] {
+function piecesOf(recorded: readonly ReportSample[], shape: Shape, intervals: number): Piece[] {
   const samples = shape === 'raw' ? recorded : recorded.map(({ t, stats }) => ({ t, stats: pickStats(stats) }));
   const pieces: Piece[] = [];
   // The first samples of a call have no media yet.
-  for (let first = 4; first + INTERVALS < samples.length; first += INTERVALS) {
-    const own = samples.slice(first, first + INTERVALS + 1);
+  for (let first = 4; first + intervals < samples.length; first += intervals) {
+    const own = samples.slice(first, first + intervals + 1);
     const tail = Buffer.from(JSON.stringify({ samples: own, events: [] }).slice(1));
     pieces.push({ tail, begins: own[0]?.t ?? 0 });
   }
