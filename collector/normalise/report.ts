@@ -7,11 +7,11 @@ import type { AudioScorer, Report } from '../contract.ts';
 import type { Row } from '../store/store.ts';
 import type { Leading } from './blank-row.ts';
 import { connectionInterval, roundTrip } from './connections.ts';
+import { eventRows } from './events.ts';
 import { readSample } from './sample.ts';
 import type { Sample } from './sample.ts';
 import { streamInterval } from './streams.ts';
 import type { StreamContext } from './streams.ts';
-import { decimal } from './values.ts';
 
 /** Who reported, as the token says it, or the report where the token is silent. */
 export interface Reporter {
@@ -62,23 +62,6 @@ export function normaliseReport(batch: ConnectionBatch, reporter: Reporter, scor
     before = after;
   }
   return { stream_intervals: streams, connection_intervals: connections, call_events: eventRows(batch, leading) };
-}
-
-function eventRows(batch: ConnectionBatch, leading: (t: number, index: number) => Leading): Row[] {
-  let moment: number | undefined;
-  let place = 0;
-  return batch.events.map((event, index) => {
-    const t = Math.round(event.t);
-    place = t === moment ? place + 1 : 0;
-    moment = t;
-    return {
-      ...leading(batch.seq === null ? t : event.t, batch.seq === null ? place : index),
-      type: event.type,
-      value: event.value ?? null,
-      value_ms: decimal(event.ms ?? null, 1),
-      detail: JSON.stringify(event.detail ?? {}),
-    };
-  });
 }
 
 function* streamRows(before: Sample, after: Sample, context: StreamContext): Generator<Row> {

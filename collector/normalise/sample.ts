@@ -27,7 +27,7 @@ export interface Sample {
 }
 
 const MAX_SSRC = 0xffff_ffff;
-const CODEC_NAME = /^(?:audio|video)\/([A-Za-z0-9.+_-]{1,32})$/i;
+const CODEC_NAME = /^(?:audio|video)\/([A-Za-z][A-Za-z0-9+_-]{0,31})$/i;
 
 export function readSample(sample: ReportSample): Sample {
   const byId = new Map(sample.stats.map((stats) => [stats.id, stats]));

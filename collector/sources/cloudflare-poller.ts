@@ -6,7 +6,6 @@
  * half-open, so no byte is in two; they end at UTC quarter hours, as the relays' readings do, so no billing period cuts one. Every
  * window leaves a reading, also without traffic: the last one says where the next collector goes on.
  */
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../../kernel/clock.ts';
 import { shortName } from '../../relay/contract.ts';
@@ -17,6 +16,7 @@ import { AskLater } from './cloudflare-client.ts';
 import type { Ask } from './cloudflare-client.ts';
 import { limitsQuestion, readLimits, readUsage, usageQuestion } from './cloudflare-usage.ts';
 import type { DatasetLimits, UsageWindow, WindowUsage } from './cloudflare-usage.ts';
+import { hashedObject } from './counters.ts';
 import { SourceLoop, type SourceLoopOptions } from './source-loop.ts';
 import type { CloudflareSettings } from './source-settings.ts';
 
@@ -154,7 +154,7 @@ function readingsOf(
   };
   const read = parties.map(({ bytes, owner, party }) => ({
     ...shared,
-    object_id: objectOf(`${settings.dataset}/${owner}/${party}`),
+    object_id: hashedObject(`${settings.dataset}/${owner}/${party}`),
     [settings.dataset === 'turn' ? 'custom_id' : 'participant_id']: shortName.safeParse(party).data ?? '',
     egress_bytes: bytes,
   }));
@@ -163,9 +163,6 @@ function readingsOf(
 
 /** The object of what belongs to no party, which every window has. */
 function restOf({ dataset, owner }: CloudflareSettings): string {
-  return objectOf(`rest/${dataset}/${owner ?? ''}`);
-}
-
-function objectOf(text: string): string {
-  return /^[\x20-\x7e]{1,128}$/.test(text) ? text : createHash('sha256').update(text).digest('hex');
+  const name = `rest/${dataset}/${owner ?? ''}`;
+  return /^[\x20-\x7e]{1,128}$/.test(name) ? name : hashedObject(name);
 }

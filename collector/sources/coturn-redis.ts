@@ -8,7 +8,7 @@
  */
 import { shortName } from '../../relay/contract.ts';
 import type { EgressReading } from '../contract.ts';
-import { type Counters, objectNamed } from './counters.ts';
+import { type Counters, hashedObject } from './counters.ts';
 import { Recent } from '../intake/recent.ts';
 
 /** The channels that are of interest, as PSUBSCRIBE takes them. An empty realm leaves its part out. */
@@ -49,7 +49,7 @@ export class CoturnMessages {
   read(channel: string, payload: string, at: number): EgressReading | undefined {
     const [, realm = '', user = '', allocation = '', kind = ''] = CHANNEL.exec(channel) ?? [];
     if (kind === '') return undefined;
-    const object = objectNamed(`${realm}/${user}/${allocation}`);
+    const object = hashedObject(`${realm}/${user}/${allocation}`);
     if (kind === 'status') {
       if (payload.startsWith('new ')) this.#begun.set(object, { bytes: 0n, packets: 0n });
       return undefined;

@@ -124,5 +124,10 @@ function keyOf(server: string, object: string): string {
 
 /** The name of an object that another server names as long as it likes: as it is, or its hash. */
 export function objectNamed(text: string): string {
-  return Buffer.byteLength(text) <= 128 ? text : createHash('sha256').update(text).digest('hex');
+  return Buffer.byteLength(text) <= 128 ? text : hashedObject(text);
+}
+
+/** The same where somebody's name is in it. A reading must keep its object's name for ever, so it is none that tells of a person. */
+export function hashedObject(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }

@@ -3,9 +3,9 @@
  * bits a second. It counts no bytes, so they are estimated: between two looks a client was sent the mean of both rates (RTP, as
  * Galène measures it). A time in which nobody looked is left out, not made up: grade `estimated`.
  */
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { shortName } from '../../relay/contract.ts';
+import { hashedObject } from './counters.ts';
 import type { Seen } from './scraped.ts';
 
 /** No rate is above a terabit a second: what claims more would be billed. */
@@ -65,7 +65,7 @@ export class GaleneRates {
         rates.set(key, rate);
         seen.push({
           serverId: this.#settings.name,
-          objectId: createHash('sha256').update(key).digest('hex'),
+          objectId: hashedObject(key),
           bytes: rate.doubled / 16_000n,
           run: String(rate.since),
           call: shortName.safeParse(name).data ?? '',

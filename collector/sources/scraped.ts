@@ -1,5 +1,5 @@
 /** What a scrape of another server shows of its egress: from a page of metrics, or from one number in a JSON document. */
-import { objectNamed, type Observation } from './counters.ts';
+import { hashedObject, objectNamed, type Observation } from './counters.ts';
 import { samplesOf, wholeNumber } from './exposition.ts';
 import type { Meter, PulledSettings } from './source-settings.ts';
 
@@ -67,12 +67,16 @@ function seriesIn(source: string, { match, metric, ...reader }: Omit<MetricReade
   });
 }
 
+/** Labels that name people, as coturn's do with `--prometheus-username-labels`. */
+const PEOPLE = new Set(['user', 'username']);
+
 /** A series under its labels, in their order by name. */
 function objectOf(labels: Readonly<Record<string, string>>): string {
   const text = Object.entries(labels)
     .toSorted(([one], [other]) => (one < other ? -1 : 1))
     .map(([label, value]) => `${label}=${value}`)
     .join(',');
+  if (Object.keys(labels).some((label) => PEOPLE.has(label))) return hashedObject(text);
   return text === '' ? 'all' : objectNamed(text);
 }
 

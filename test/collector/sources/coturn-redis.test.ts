@@ -42,6 +42,12 @@ describe('the messages of coturn', () => {
     expect(customers).toEqual(new Set(['alice', 'bob', 'carol']));
   });
 
+  it('name no user in an object, whose name is kept for ever', () => {
+    const readings = hearAll(listener(), recorded);
+    expect(readings.length).toBeGreaterThan(3);
+    for (const { object_id: object } of readings) expect(object).toMatch(/^[0-9a-f]{64}$/);
+  });
+
   it('that were missed while an allocation lived are made good at its end', () => {
     const isMissed = (message: Message) => message.channel.endsWith('/traffic') && message.t < recorded[0]!.t + 20_000;
     const ended = new Set(named('/total_traffic').map((message) => message.channel.replace('/total_traffic', '')));

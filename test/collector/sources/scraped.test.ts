@@ -109,6 +109,12 @@ process_start_time_seconds 1.7e+09
     );
   });
 
+  it('names nobody in the names of its series', () => {
+    const text = `turn_traffic_sentb{realm="example.test",user="1795220276:alice"} 2076518\n`;
+    const [one] = countersIn(settings({ kind: 'prometheus', metric: 'turn_traffic_sentb' }), text);
+    expect(one?.objectId).toMatch(/^[0-9a-f]{64}$/);
+  });
+
   it('has names of at most 128 octets for its series', () => {
     const text = `a_total{long="${'x'.repeat(500)}"} 1\n`;
     const [one] = countersIn(settings({ kind: 'prometheus', metric: 'a_total' }), text);

@@ -1,0 +1,145 @@
+/** What is stored and logged of people who report: searched for, in the whole of what the composed service leaves behind. */
+import { readFileSync } from 'node:fs';
+import { Writable } from 'node:stream';
+import { gunzipSync } from 'node:zlib';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { ReportAnswer } from '../../collector/contract.ts';
+import { ManualClock } from '../../kernel/clock.ts';
+import { createAuthority, hashToken } from '../../kernel/principals.ts';
+import { issueReportToken } from '../../kernel/report-token.ts';
+import * as encode from '../collector/intake/encoders.ts';
+import { markedCall, markedEvents, marks } from '../collector/intake/marked-call.ts';
+import { recordedSamples } from '../collector/recording.ts';
+import { columnsWith } from '../stored-text.ts';
+import { hasEmbeddedStore, testDatabase } from '../embedded-store.ts';
+import type { TestDatabase } from '../embedded-store.ts';
+import { composedService } from './composed-service.ts';
+import type { ComposedService } from './composed-service.ts';
+
+/** The scripts that the build makes are not beside the sources; what is in them does not matter here. */
+vi.mock('node:fs/promises', async (load) => {
+  const files = await load<typeof import('node:fs/promises')>();
+  const readFile = (path: string): Promise<Buffer> =>
+    /\.m?js$/.test(path) ? Promise.resolve(Buffer.alloc(0)) : files.readFile(path);
+  return { ...files, readFile };
+});
+
+const NOW = Date.UTC(2026, 10, 21);
+const SECRET = 'a secret of some length';
+
+const claims = { keyId: 'main', app: 'shop', customId: '', call: 'room', participant: 'ann', maxConnections: 8 };
+const token = issueReportToken({ ...claims, expiresAt: NOW / 1_000 + 3_600 }, SECRET);
+
+describe.skipIf(!hasEmbeddedStore)('what is kept of people', () => {
+  let store: TestDatabase;
+  let service: ComposedService;
+  let logged = '';
+
+  beforeAll(async () => {
+    store = await testDatabase();
+    const clock = new ManualClock(NOW);
+    const keys = [{ id: 'main', secrets: [SECRET] }];
+    const authority = createAuthority(
+      {
+        apps: [{ id: 'shop', tokenHashes: [hashToken('app-token')], keys, origins: ['*'] }],
+        relayTokenHash: hashToken('relay-token'),
+        sourceTokenHash: hashToken('source-token'),
+        operatorTokenHash: hashToken('operator-token'),
+      },
+      clock,
+    );
+    const log = pino(
+      { level: 'trace' },
+      new Writable({
+        write(chunk, _encoding, done) {
+          logged += String(chunk);
+          done();
+        },
+      }),
+    );
+    service = await composedService({ authority, clock, store, log });
+  });
+  afterAll(async () => {
+    await service.close();
+    await store.drop();
+    await store.close();
+  });
+
+  const post = async (url: string, bearer: string, payload: string | Buffer) =>
+    service.http.inject({
+      method: 'POST',
+      url,
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${bearer}` },
+      payload,
+    });
+  const expectNothingOf = async (texts: readonly string[]) => {
+    expect(await columnsWith(store, texts)).toEqual([]);
+    for (const text of texts) expect(logged.toLowerCase()).not.toContain(text.toLowerCase());
+  };
+
+  const formats = {
+    'our own format': encode.asNative,
+    'rtcstats as Chrome writes it': encode.asChromeRtcstats,
+    'an rtcstats stream': encode.asRtcstatsStream,
+    'Jitsi’s rtcstats': encode.asJitsi,
+    'ObserveRTC’s ClientSamples': encode.asObserveRtc,
+    'ObserveRTC’s ClientSamples with differences': encode.asObserveRtcDelta,
+    'a dump of webrtc-internals': encode.asInternals,
+    'an old dump of webrtc-internals': (call: encode.Call) => encode.asInternals(call, { old: true }),
+    'peermetrics’ requests': encode.asPeermetrics,
+  };
+  it.each(Object.entries(formats))('is neither address, label, username nor SDP of %s', async (name, encoded) => {
+    for (const [recording, isMisused] of [
+      ['chromium-156-good', false],
+      ['chromium-156-turn-killed', true],
+      ['firefox-153esr-good', true],
+    ] as const) {
+      if (recording.startsWith('firefox') && name.includes('internals')) continue;
+      const answer = await post('/v1/dumps', 'app-token', encoded(markedCall(recording, 'b', isMisused)));
+      expect(answer.statusCode).toBeLessThan(300);
+    }
+    await expectNothingOf(marks);
+  });
+
+  it('is nothing of the text that a page’s own events carry', async () => {
+    const samples = markedCall('chromium-156-good', 'a', true).samples.slice(0, 3);
+    const first = samples[0]?.t ?? 0;
+    const events = markedEvents(first);
+    const report = { v: 1, connection: 'hostile-1', seq: 0, offset: 0, sdk: 'maren/77aa', samples, events };
+    const answer = await post('/v1/stats', token, JSON.stringify(report));
+    expect(answer.json<ReportAnswer>().stored.events).toBe(events.length);
+    await expectNothingOf(marks);
+  });
+
+  it('is no address, fragment of a username, track or fingerprint of a real call, whoever recorded it', async () => {
+    const secrets = new Set<string>();
+    const names = /^(usernameFragment|trackIdentifier|fingerprint|iceLocalUsernameFragment)$/;
+    for (const recording of ['chromium-156-good', 'firefox-153esr-good']) {
+      for (const { stats } of recordedSamples(recording, 'a')) {
+        for (const [name, value] of stats.flatMap((entry) => Object.entries(entry)))
+          if (names.test(name) && String(value).length > 3) secrets.add(String(value));
+      }
+      await post('/v1/dumps', 'app-token', encode.asNative(encode.recordedCall(recording, 'a')));
+    }
+    for (const file of ['chromium-156-internals.webrtc_internals_dump', 'chromium-156-internals.rtcstats_dump']) {
+      const dump = readFileSync(new URL(`../vectors/${file}.gz`, import.meta.url));
+      const text = gunzipSync(dump).toString('utf8');
+      for (const [, secret = ''] of text.matchAll(
+        /a=(?:ice-ufrag|ice-pwd|ssrc:\d+ cname|msid|fingerprint:sha-256)[: ]([^\\\s]{5,})/g,
+      ))
+        secrets.add(secret);
+      for (const device of ['Fake Default Audio Input', 'fake_device_0', 'HeadlessChrome', 'IN IP4', 'typ relay'])
+        secrets.add(device);
+      expect((await post('/v1/dumps', 'app-token', dump)).statusCode).toBe(200);
+    }
+    expect(secrets.size).toBeGreaterThan(20);
+    await expectNothingOf([...secrets]);
+  });
+
+  it('is all that a call was like: rows of every kind', async () => {
+    expect(await columnsWith(store, ['inbound/audio/'])).toEqual(['stream_intervals.stream']);
+    expect(await columnsWith(store, ['candidate_error'])).toEqual(['call_events.type']);
+    expect(await columnsWith(store, ['srflx', 'relay', 'host'])).toContain('connection_intervals.local_candidate_type');
+  });
+});
