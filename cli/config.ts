@@ -5,7 +5,8 @@ import type { ClientSettings } from '../collector/contract.ts';
 import { tableNames, tables } from '../collector/store/tables.ts';
 import { byteSize } from '../kernel/bytes.ts';
 import { credentialLimits } from '../relay/contract.ts';
-import { cidr, port } from './config-values.ts';
+import { clickhouseSettings } from './clickhouse-config.ts';
+import { cidr, httpUrl, port } from './config-values.ts';
 import { turnSettings } from './turn-config.ts';
 
 /** Id of an app, a TURN key or a relay. */
@@ -14,7 +15,6 @@ export const entityName = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, 'must be 1 to 32 characters of A-Z a-z 0-9 _ -');
 const secretText = z.string().min(16, 'must be at least 16 characters').max(256);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hex');
-const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
 
 /** The most that an app may grant: bytes as a whole number, or in decimal units as text (`50 GB`). */
 const ceilings = z.strictObject({
@@ -186,28 +186,7 @@ export const configSchema = z.strictObject({
     .superRefine(refuseTwins)
     .prefault([])
     .describe('Apps, their API tokens and TURN keys. Empty: one app from the bootstrap environment.'),
-  clickhouse: z
-    .strictObject({
-      url: httpUrl.optional().describe('ClickHouse server. Absent: the embedded one.'),
-      user: z.string().default('default').describe('User at that server.'),
-      password: z.string().default('').describe('Password at that server.'),
-      database: z
-        .string()
-        .regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be a lower-case identifier')
-        .default('turnpike')
-        .describe('Database that holds the tables.'),
-      cluster: z
-        .string()
-        .regex(/^[A-Za-z_]\w{0,63}$/, 'must be an identifier')
-        .optional()
-        .describe('Cluster of that server on which the tables are made: replicated and distributed.'),
-      memoryBytes: z.int().min(500_000_000).default(2_000_000_000).describe('Memory that the embedded server may use.'),
-    })
-    .refine(({ url, cluster }) => cluster === undefined || url !== undefined, {
-      path: ['cluster'],
-      message: 'must be given together with clickhouse.url: the embedded server is no cluster',
-    })
-    .prefault({}),
+  clickhouse: clickhouseSettings,
   collector: z
     .strictObject({
       spoolBytes: z

@@ -10,12 +10,14 @@ import { startEmbedded } from '../collector/store/embedded/server.ts';
 import type { EmbeddedOptions } from '../collector/store/embedded/server.ts';
 import { migrate } from '../collector/store/migrations.ts';
 import type { MigrationOptions, Retention } from '../collector/store/migrations.ts';
+import { isTlsFault } from '../collector/store/store-failure.ts';
 import type { StoreEndpoint } from '../collector/store/store.ts';
 import { tableNames } from '../collector/store/tables.ts';
 import { TurnpikeError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/log.ts';
 import { retentionKey } from './config.ts';
 import type { Config } from './config.ts';
+import { readTls } from './clickhouse-tls.ts';
 
 const embeddedDirectory = (config: Config) => join(config.data, 'clickhouse');
 
@@ -28,11 +30,15 @@ export function embeddedOptions(config: Config, log: Logger): EmbeddedOptions {
   };
 }
 
-/** Asked for again whenever a connection fails: the embedded server has another port after each start. */
+/**
+ * Asked for again whenever a connection fails: the embedded server has another port after each start, and certificates are
+ * replaced. Throws TP_COLLECTOR_STORE_CERTIFICATE when those of now cannot be used.
+ */
 export function endpointOf(config: Config): () => Promise<StoreEndpoint> {
-  const { url, user, password, database } = config.clickhouse;
-  return async () =>
-    url === undefined ? adminEndpoint(await embeddedConnection(config)) : { url, user, password, database };
+  const { url, user, password, database, tls } = config.clickhouse;
+  if (url === undefined) return async () => adminEndpoint(await embeddedConnection(config));
+  readTls(tls);
+  return async () => ({ url, user, password, database, ...readTls(tls) });
 }
 
 /** The embedded store as people may ask it; a server of one's own has its own users. */
@@ -48,7 +54,8 @@ async function embeddedConnection(config: Config): Promise<EmbeddedConnection> {
 }
 
 export function openConfiguredStore(config: Config, log: Logger, more: Partial<StoreOptions> = {}): ClickHouseStore {
-  return openStore({ endpoint: endpointOf(config), log, ...more });
+  const { compression, timeoutSeconds } = config.clickhouse;
+  return openStore({ endpoint: endpointOf(config), compression, timeoutMs: timeoutSeconds * 1_000, log, ...more });
 }
 
 /** How long each table keeps its rows: everybody's, and those of apps that say otherwise. */
@@ -127,16 +134,17 @@ export async function explainingStore<T>(config: Config, work: () => Promise<T>)
   } catch (error) {
     const { url } = config.clickhouse;
     const place = url === undefined ? `The embedded store in ${config.data}` : `The ClickHouse server at ${url}`;
-    const remedy = error instanceof ClickHouseError ? REMEDIES[error.code] : undefined;
+    const first = firstCauseOf(error);
+    const remedy = first instanceof ClickHouseError ? REMEDIES[first.code] : undefined;
     const isAway = error instanceof TurnpikeError && error.code === 'TP_COLLECTOR_STORE_UNAVAILABLE';
     if (remedy === undefined && !isAway) throw error;
-    const what = remedy ?? `cannot be reached: ${causeOf(error)}`;
+    const over = isTlsFault(first) ? ' over TLS (clickhouse.tls)' : '';
+    const what = remedy ?? `cannot be reached${over}: ${first instanceof Error ? first.message : String(first)}`;
     throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', `${place} ${what}.`, { cause: error });
   }
 }
 
-/** The message of what it all began with. */
-function causeOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : causeOf(error.cause);
+/** What it all began with. */
+function firstCauseOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? firstCauseOf(error.cause) : error;
 }

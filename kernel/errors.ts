@@ -46,6 +46,7 @@ export const errorTable = {
     500,
     'The tables of this database are not of the kind that clickhouse.cluster asks for: give another database.',
   ],
+  TP_COLLECTOR_STORE_CERTIFICATE: [500, 'A certificate or key for the ClickHouse server cannot be used.'],
   TP_COLLECTOR_CLOCK: [
     400,
     'Times of the report are too far from now; nothing of it was kept. Correct its offset by serverTime.',

@@ -5,20 +5,22 @@
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { isDeepStrictEqual } from 'node:util';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import type { z } from 'zod';
-import { bigintAsString } from '../../kernel/bytes.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
+import { connect } from './connect.ts';
+import type { ConnectionOptions } from './connect.ts';
 import { nativeEncoder } from './native-block.ts';
+import { EndpointUnknown, isClosed, isOverloaded, isTlsFault, isUnreachable } from './store-failure.ts';
 import type { QueryParameters, Row, Store, StoreEndpoint } from './store.ts';
 import { writtenColumns } from './table.ts';
 import { tables } from './tables.ts';
 import type { TableName } from './tables.ts';
 
-export interface StoreOptions {
+export interface StoreOptions extends ConnectionOptions {
   /** Asked for at first use and after each failed connection; may reject while the server is away. */
   readonly endpoint: () => StoreEndpoint | Promise<StoreEndpoint>;
   readonly log: Logger;
@@ -36,17 +38,6 @@ export interface ClickHouseStore extends Store {
   /** Creates the endpoint's database when it is absent, on all servers of the cluster if one is named, and answers its name. */
   createDatabase(cluster?: string): Promise<string>;
 }
-
-const SETTINGS: ClickHouseSettings = {
-  output_format_json_quote_64bit_integers: 1,
-  date_time_output_format: 'iso',
-  date_time_input_format: 'best_effort',
-  // A whole answer or an error with its status: never rows followed by a failure.
-  wait_end_of_query: 1,
-  // On a cluster: rows are with their shard before they are acknowledged, and a subquery sees all shards.
-  distributed_foreground_insert: 1,
-  distributed_product_mode: 'global',
-};
 
 /** Seconds after which the server gives an insert up: the roller counts on it that nothing becomes visible much later. */
 export const INSERT_SECONDS = 30;
@@ -66,8 +57,12 @@ export function openStore(options: StoreOptions): ClickHouseStore {
 }
 
 /** Creates the endpoint's database when it is absent. Its engine is Atomic: names move to new tables without a gap. */
-export async function createDatabase(endpoint: StoreEndpoint, cluster?: string): Promise<void> {
-  const client = connect(endpoint, undefined);
+export async function createDatabase(
+  endpoint: StoreEndpoint,
+  options: ConnectionOptions = {},
+  cluster?: string,
+): Promise<void> {
+  const client = connect(endpoint, undefined, options);
   const where = cluster === undefined ? '' : ` ON CLUSTER ${identifier(cluster)}`;
   try {
     await client.command({
@@ -76,21 +71,6 @@ export async function createDatabase(endpoint: StoreEndpoint, cluster?: string):
   } finally {
     await client.close();
   }
-}
-
-function connect(endpoint: StoreEndpoint, database: string | undefined): ClickHouseClient {
-  return createClient({
-    url: endpoint.url,
-    username: endpoint.user,
-    password: endpoint.password,
-    ...(database === undefined ? {} : { database }),
-    application: 'turnpike',
-    request_timeout: 30_000,
-    max_open_connections: 16,
-    log: { level: ClickHouseLogLevel.OFF }, // failures are thrown; whoever catches them logs them
-    json: { stringify: (value) => JSON.stringify(value, bigintAsString) },
-    clickhouse_settings: SETTINGS,
-  });
 }
 
 function identifier(name: string): string {
@@ -122,11 +102,7 @@ class HttpStore implements ClickHouseStore {
     const send = senderOf(table, rows);
     const { metrics } = this.#options;
     const timed = metrics?.histogram('turnpike_collector_insert_seconds').startTimer({ table });
-    await this.#attempt(
-      this.#options.insertRetryMs ?? 10_000,
-      send,
-      (error) => isUnreachable(error) || isOverloaded(error),
-    );
+    await this.#attempt(this.#options.insertRetryMs ?? 10_000, send, { isPassing: isOverloaded, isLasting: isClosed });
     timed?.();
     metrics?.counter('turnpike_collector_rows_total').inc({ table }, rows.length);
   }
@@ -140,7 +116,7 @@ class HttpStore implements ClickHouseStore {
   async createDatabase(cluster?: string): Promise<string> {
     return this.#attempt(this.#options.selectRetryMs ?? 5_000, async () => {
       const endpoint = await this.#options.endpoint();
-      await createDatabase(endpoint, cluster);
+      await createDatabase(endpoint, this.#options, cluster);
       return endpoint.database;
     });
   }
@@ -162,20 +138,24 @@ class HttpStore implements ClickHouseStore {
     this.#current = undefined;
   }
 
-  /** Does the work; does it again, for a bounded time, while `isPassing` says that the failure may pass. */
+  /**
+   * Does the work; does it again, for a bounded time, while the server cannot be reached or `isPassing` says that the failure may
+   * pass. What `isLasting` names is not tried again, and says no more of the work than a server that is away.
+   */
   async #attempt<T>(
     retryMs: number,
     work: (client: ClickHouseClient) => Promise<T>,
-    isPassing: (error: unknown) => boolean = isUnreachable,
+    { isPassing, isLasting }: Partial<Record<'isPassing' | 'isLasting', (error: unknown) => boolean>> = {},
   ): Promise<T> {
     const until = performance.now() + retryMs;
     for (let delay = 50; ; delay = Math.min(delay * 2, 500)) {
       try {
         return await work(await this.#client());
       } catch (error) {
-        if (!isPassing(error)) throw error;
+        const isLost = isTlsFault(error) || isLasting?.(error) === true;
+        if (!isLost && !isUnreachable(error) && isPassing?.(error) !== true) throw error;
         this.#doubted = true;
-        if (this.#closed || performance.now() + delay > until) {
+        if (isLost || this.#closed || performance.now() + delay > until) {
           this.#options.log.warn({ err: error }, 'the store cannot be reached');
           throw new TurnpikeError('TP_COLLECTOR_STORE_UNAVAILABLE', undefined, { cause: error });
         }
@@ -203,53 +183,12 @@ class HttpStore implements ClickHouseStore {
     }
     const before = this.#current;
     this.#doubted = false;
-    if (before !== undefined && sameEndpoint(before.endpoint, endpoint)) return before.client;
-    const client = connect(endpoint, identifier(endpoint.database));
+    if (before !== undefined && isDeepStrictEqual(before.endpoint, endpoint)) return before.client;
+    const client = connect(endpoint, identifier(endpoint.database), this.#options);
     this.#current = { endpoint, client };
     await before?.client.close();
     return client;
   }
-}
-
-function sameEndpoint(left: StoreEndpoint, right: StoreEndpoint): boolean {
-  return (
-    left.url === right.url &&
-    left.user === right.user &&
-    left.password === right.password &&
-    left.database === right.database
-  );
-}
-
-/** Nobody knows where the server is: it is being started. */
-class EndpointUnknown extends Error {
-  constructor(cause: unknown) {
-    super('the endpoint of the store is not known', { cause });
-    this.name = 'EndpointUnknown';
-  }
-}
-
-const CONNECTION_FAULTS = new Set(
-  'ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH ENOTFOUND EAI_AGAIN ERR_STREAM_PREMATURE_CLOSE'.split(
-    ' ',
-  ),
-);
-
-function isUnreachable(error: unknown): boolean {
-  if (error instanceof EndpointUnknown) return true;
-  if (!(error instanceof Error) || error instanceof ClickHouseError) return false;
-  const { code } = error as NodeJS.ErrnoException;
-  return (code !== undefined && CONNECTION_FAULTS.has(code)) || error.message === 'Timeout error.';
-}
-
-/**
- * ClickHouse's codes for "not now": 159 timeout, 202 too many queries, 209 socket timeout, 210 network, 241 memory limit,
- * 242 read-only replica, 252 too many parts, 394 cancelled, 999 keeper. An insert may come again; a query that was too
- * heavy will be too heavy again.
- */
-const OVERLOADED = new Set(['159', '202', '209', '210', '241', '242', '252', '394', '999']);
-
-function isOverloaded(error: unknown): boolean {
-  return error instanceof ClickHouseError && OVERLOADED.has(error.code);
 }
 
 /** Tables of which there are many rows. */

@@ -12,6 +12,15 @@ export interface StoreEndpoint {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** Absent: the system's CAs, and no certificate of ours. */
+  readonly tls?: StoreTls;
+}
+
+/** PEM texts: `ca` in place of the system's CAs; `cert` and `key` are shown to a server that asks for them. */
+export interface StoreTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 /** Values bound to `{name:Type}` in a query; never spliced into its text. */

@@ -57,3 +57,21 @@ it('does not ask again what was too heavy to answer', async () => {
   await expect(busy.select(z.object({}), 'SELECT 1')).rejects.toMatchObject({ code: '241' });
   expect(requests).toHaveLength(1);
 });
+
+it('lets rows wait, and asks no more, where the server does not let the writer in: nothing is wrong with them', async () => {
+  const closed = await refusing(516);
+  await expect(closed.insert('egress_samples', [egressRow()])).rejects.toMatchObject({
+    code: 'TP_COLLECTOR_STORE_UNAVAILABLE',
+    cause: { code: '516' },
+  });
+  expect(requests).toHaveLength(1);
+});
+
+it('gives up a server that takes a question and never answers', async () => {
+  server = createServer(() => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const endpoint = { url: `http://127.0.0.1:${port}`, user: 'default', password: '', database: 'turnpike' };
+  store = openStore({ endpoint: () => endpoint, log: silentLog, timeoutMs: 20, selectRetryMs: 0 });
+  await expect(store.select(z.unknown(), 'SELECT 1')).rejects.toMatchObject({ code: 'TP_COLLECTOR_STORE_UNAVAILABLE' });
+});
