@@ -3,8 +3,9 @@ import { TurnpikeError } from '../../kernel/errors.ts';
 import type { AudioScorer, DumpAnswer, FormatName } from '../contract.ts';
 import { shortName } from '../../relay/contract.ts';
 import { normaliseReport } from '../normalise/report.ts';
-import type { ReportRows } from '../normalise/report.ts';
+import type { ConnectionBatch, ReportRows } from '../normalise/report.ts';
 import { windowAround } from './checks.ts';
+import { connectionId } from './connection-id.ts';
 import { plainBytes } from './decompression.ts';
 import { formatOf } from './formats.ts';
 import type { Origin } from './formats/format.ts';
@@ -53,10 +54,10 @@ export async function storeDump(source: AsyncIterable<Buffer>, options: DumpOpti
     }
     for (const said of reader.read(value, at)) {
       recording.add(said);
-      if (recording.full) await sink.store(recording.take(false));
+      if (recording.full) await sink.store(recording.take());
     }
   }
-  await sink.store(recording.take(true));
+  await sink.store(recording.take());
   if (format === undefined || recording.kept === 0) throw nothingKept(recording);
   return {
     format,
@@ -89,8 +90,9 @@ class Sink {
 
   async store(batches: ReturnType<Recording['take']>): Promise<void> {
     const { app, participant, score, write } = this.#options;
+    const namesake = batches.find(({ origin }) => origin.connection !== '')?.origin.connection;
     for (const { origin, batch } of batches) {
-      const call = this.#callOf(origin);
+      const call = this.#callOf(origin, namesake ?? momentOf(batch));
       this.calls.add(call);
       const reporter = { app, call, participant: participant ?? named(origin.participant) ?? '' };
       const rows = normaliseReport(batch, reporter, score);
@@ -101,12 +103,17 @@ class Sink {
     }
   }
 
-  #callOf({ call, connection }: Origin): string {
+  #callOf({ call }: Origin, namesake: string): string {
     const given = this.#options.call ?? named(call);
     if (given !== undefined) return given;
-    this.#made ??= `recording-${connection}`;
+    this.#made ??= `recording-${namesake}`;
     return this.#made;
   }
+}
+
+/** For a page that made no connection. */
+function momentOf({ events }: ConnectionBatch): string {
+  return connectionId('page', Math.round(events[0]?.t ?? 0));
 }
 
 /** A name that fits; another is as good as none. */

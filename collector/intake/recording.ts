@@ -7,6 +7,7 @@ import type { ConnectionBatch } from '../normalise/report.ts';
 import { checkEvent, checkSample, Rejections, timeIssue } from './checks.ts';
 import type { Window } from './checks.ts';
 import type { Numbered, Origin, Reading, Said } from './formats/format.ts';
+import { Milestones } from './milestones.ts';
 
 const MAX_CONNECTIONS = 1_000;
 /** Samples and events waiting, over all connections, at which batches should be taken. */
@@ -16,6 +17,7 @@ const MAX_NOTES = 10;
 
 interface Track {
   readonly origin: Origin;
+  readonly milestones: Milestones | undefined;
   /** The last sample taken, from which the next batch goes on. */
   baseline: ReportSample | undefined;
   newest: number;
@@ -43,7 +45,7 @@ export class Recording {
   }
 
   get connections(): number {
-    return new Set([...this.#tracks.keys(), ...this.#numbered]).size;
+    return new Set([...this.#tracks.keys(), ...this.#numbered].filter((connection) => connection !== '')).size;
   }
 
   get full(): boolean {
@@ -60,18 +62,14 @@ export class Recording {
     else this.#addReading(said);
   }
 
-  /** The batches so far. Events of the newest millisecond wait for others of it, unless this is the end. */
-  take(atEnd: boolean): Numbered[] {
+  /** The batches so far. */
+  take(): Numbered[] {
     const batches = this.#batches;
     this.#batches = [];
     this.#samples = 0;
     this.#events = 0;
     for (const track of this.#tracks.values()) {
-      const { origin, baseline, samples } = track;
-      const held = atEnd ? track.events.length : beginningOfLastMoment(track.events);
-      const events = track.events.slice(0, held);
-      track.events = track.events.slice(held);
-      this.#events += track.events.length;
+      const { origin, baseline, samples, events } = track;
       if (samples.length + events.length === 0) continue;
       const all = baseline === undefined || samples.length === 0 ? samples : [baseline, ...samples];
       batches.push({
@@ -80,6 +78,7 @@ export class Recording {
       });
       track.baseline = samples.at(-1) ?? baseline;
       track.samples = [];
+      track.events = [];
     }
     return batches;
   }
@@ -122,21 +121,28 @@ export class Recording {
     track.samples.push(value);
     this.#samples += 1;
     this.kept += 1;
+    this.#keepEvents(track, track.milestones?.afterSample(value) ?? []);
   }
 
   #addEvent(track: Track, given: unknown, at: string): void {
     const { value, issues } = checkEvent(given, at);
     this.rejections.add(...issues);
     if (value === undefined || !this.#isInTime(value.t, `${at}.t`)) return;
-    track.events.push(value);
-    this.#events += 1;
-    this.kept += 1;
+    this.#keepEvents(track, [value, ...(track.milestones?.afterEvent(value) ?? [])]);
+  }
+
+  #keepEvents(track: Track, events: readonly ReportEvent[]): void {
+    track.events.push(...events);
+    this.#events += events.length;
+    this.kept += events.length;
   }
 
   #trackOf(origin: Origin): Track {
     const known = this.#tracks.get(origin.connection);
     if (known !== undefined) return known;
-    const track = { origin, baseline: undefined, newest: Number.NEGATIVE_INFINITY, samples: [], events: [] };
+    const milestones = origin.begun === undefined ? undefined : new Milestones(origin.begun);
+    const newest = Number.NEGATIVE_INFINITY;
+    const track = { origin, milestones, baseline: undefined, newest, samples: [], events: [] };
     this.#tracks.set(origin.connection, track);
     return track;
   }
@@ -155,11 +161,4 @@ export class Recording {
     this.rejections.add(issue);
     return false;
   }
-}
-
-function beginningOfLastMoment(events: readonly ReportEvent[]): number {
-  const last = events.at(-1);
-  if (last === undefined) return 0;
-  const moment = Math.round(last.t);
-  return events.findLastIndex(({ t }) => Math.round(t) !== moment) + 1;
 }

@@ -101,7 +101,7 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
       const receivedAt = clock.now();
       const claims = claimsOf(request);
       const recording = readBody(request.body, receivedAt);
-      const batches = recording.take(true);
+      const batches = recording.take();
       for (const { origin } of batches) allowance.admit(claims, origin.connection);
       const stored = { streams: 0, connections: 0, events: 0 };
       const write = async ({ origin, batch }: Numbered) => {

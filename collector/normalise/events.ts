@@ -3,6 +3,7 @@
  * said: so text is kept only where it is a state, a name of an error or the like, never where it could be somebody's address,
  * username, device label or candidate. Figures are kept under any name.
  */
+import { createHash } from 'node:crypto';
 import type { ReportEvent } from '../contract.ts';
 import type { Row } from '../store/store.ts';
 import type { Leading } from './blank-row.ts';
@@ -54,25 +55,26 @@ const texts: ReadonlyMap<string, (text: string) => boolean> = new Map([
   ['text', (text) => PHRASES.has(text.toLowerCase().replace(/\.$/, ''))],
 ]);
 
-/** `seq` is null where a row is known by its time, and one of several of a millisecond by its place among them. */
+/** `seq` is null where a row is known by its time, and one of several of a millisecond by what it says. */
 export function eventRows(
   { events, seq }: { readonly events: readonly ReportEvent[]; readonly seq: number | null },
   leading: (t: number, index: number) => Leading,
 ): Row[] {
-  let moment: number | undefined;
-  let place = 0;
   return events.map((event, index) => {
-    const t = Math.round(event.t);
-    place = t === moment ? place + 1 : 0;
-    moment = t;
-    return {
-      ...leading(seq === null ? t : event.t, seq === null ? place : index),
+    const said = {
       type: event.type,
       value: event.value !== undefined && isWord(event.value) ? event.value : null,
       value_ms: decimal(event.ms ?? null, 1),
       detail: JSON.stringify(keptOf(event.detail ?? {})),
     };
+    if (seq !== null) return { ...leading(event.t, index), ...said };
+    return { ...leading(Math.round(event.t), 0), batch_seq: numberOf(said), ...said };
   });
+}
+
+/** 32 bits of what is kept of an event. The same of the same millisecond is the same event. */
+function numberOf(said: Row): number {
+  return createHash('sha256').update(JSON.stringify(said)).digest().readUInt32BE();
 }
 
 function keptOf(detail: NonNullable<ReportEvent['detail']>): ReportEvent['detail'] {

@@ -24,7 +24,7 @@ export interface Reporter {
 export interface ConnectionBatch extends Pick<Report, 'connection' | 'offset' | 'samples' | 'events'> {
   /**
    * Null: the format numbers nothing, so a row is known by its time alone (times of samples rise), and one of several
-   * events of the same millisecond by its place among them.
+   * events of the same millisecond by what it says.
    */
   readonly seq: number | null;
 }

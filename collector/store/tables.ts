@@ -15,14 +15,19 @@ const leading: readonly Column[] = [
   column('app_id', 'LowCardinality(String)', 'App that owns the call.'),
   column('call_id', 'String', 'Call, as the report token or else the report names it.'),
   column('participant_id', 'String', 'Participant, likewise.'),
-  column('connection_id', 'String', 'One RTCPeerConnection.'),
+  column('connection_id', 'String', 'One RTCPeerConnection; empty for an event of the page and of none of them.'),
   column(
     'ts',
     "DateTime64(3, 'UTC')",
     "End of the interval on the collector's clock: client clock + the offset in the batch.",
     COUNTER,
   ),
-  column('batch_seq', 'UInt32', 'Sequence number of the batch within the connection.', COUNTER),
+  column(
+    'batch_seq',
+    'UInt32',
+    'Sequence number of the batch within the connection. In formats without one 0, for events a number made of what they say.',
+    COUNTER,
+  ),
   column('sample_index', 'UInt16', 'Index of the sample (or event) within the batch.', COUNTER),
 ];
 

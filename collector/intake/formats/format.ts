@@ -7,11 +7,13 @@ import type { ConnectionBatch } from '../../normalise/report.ts';
 
 /** Whose sample or event it is. */
 export interface Origin {
-  /** Our id of the connection: 8 to 64 characters of A-Z a-z 0-9 _ -. */
+  /** Our id of the connection: 8 to 64 characters of A-Z a-z 0-9 _ -. Empty for what happened to the page and to none of them. */
   readonly connection: string;
   /** As the input names them, if it does. */
   readonly call?: string | undefined;
   readonly participant?: string | undefined;
+  /** When the connection was first heard of, Unix milliseconds; not known of reports of our own SDK, which tell what follows from it. */
+  readonly begun?: number | undefined;
 }
 
 /** A sample (`{ t, stats }`) or event as the format understood it; its shape is checked later. `at` is its place in the input. */

@@ -5,6 +5,7 @@
  */
 import { browserEvent } from '../browser-events.ts';
 import { connectionId } from '../connection-id.ts';
+import { Recent } from '../recent.ts';
 import { emptyMembers, isObject, numberOf, stringOf } from './format.ts';
 import type { Fault, Format, FormatReader, Members, Said } from './format.ts';
 
@@ -31,10 +32,13 @@ interface State {
   callId: string | undefined;
   clientId: string | undefined;
   connections: Map<string, Connection>;
+  /** When each connection was first heard of. */
+  readonly begun: Recent<number>;
 }
 
 /** One client's stream each: a file may hold those of several. */
 const MAX_CLIENTS = 1_000;
+const MAX_BEGINNINGS = 1_000;
 
 export const observertc: Format = {
   name: 'observertc',
@@ -51,7 +55,7 @@ export const observertc: Format = {
           return;
         }
         const clientId = stringOf(record['clientId']) ?? '';
-        const state = clients.get(clientId) ?? { callId: undefined, clientId: undefined, connections: new Map() };
+        const state = clients.get(clientId) ?? begin();
         if (clients.size >= MAX_CLIENTS && !clients.has(clientId)) {
           yield { path: at, message: `is of one client more than ${MAX_CLIENTS}` };
           return;
@@ -63,6 +67,10 @@ export const observertc: Format = {
   },
 };
 
+function begin(): State {
+  return { callId: undefined, clientId: undefined, connections: new Map(), begun: new Recent(MAX_BEGINNINGS) };
+}
+
 function* readClientSample(state: State, sample: Members, at: string): Generator<Said> {
   const t = numberOf(sample['timestamp']);
   if (t === undefined) {
@@ -71,6 +79,7 @@ function* readClientSample(state: State, sample: Members, at: string): Generator
   }
   state.callId = stringOf(sample['callId']) ?? state.callId;
   state.clientId = stringOf(sample['clientId']) ?? state.clientId;
+  yield* readEvents(state, sample, t, at); // they came before it
   const known = new Map<string, Connection>();
   const given = listOf(sample['peerConnections']);
   for (const [index, one] of given.entries()) {
@@ -86,14 +95,14 @@ function* readClientSample(state: State, sample: Members, at: string): Generator
       continue;
     }
     known.set(name, connection);
-    yield { origin: originOf(state, name), at: path, sample: { t, stats: statsOf(connection) } };
+    yield { origin: originOf(state, name, t), at: path, sample: { t, stats: statsOf(connection) } };
   }
   state.connections = known;
-  yield* readEvents(state, sample, t, at);
 }
 
-function originOf({ callId, clientId }: State, name: string) {
-  return { connection: connectionId(name, callId ?? '', clientId ?? ''), call: callId, participant: clientId };
+function originOf({ begun, callId, clientId }: State, name: string, t: number) {
+  const connection = connectionId(name, callId ?? '', clientId ?? '');
+  return { connection, call: callId, participant: clientId, begun: begun.use(name, () => t) };
 }
 
 /** The connection after these differences, or where they continue nothing. A sample that says all of its streams begins anew. */
@@ -165,10 +174,12 @@ function* readEvents(state: State, sample: Members, t: number, at: string): Gene
   for (const [index, event] of listOf(sample['clientEvents']).entries()) {
     const payload = payloadOf(event['payload']);
     const name = stringOf(payload['peerConnectionId']);
-    const told = eventOf(stringOf(event['type']) ?? '', payload);
-    if (name === undefined || told === undefined) continue;
+    if (name === undefined) continue;
     const happened = numberOf(event['timestamp']) ?? t;
-    yield { origin: originOf(state, name), at: `${at}.clientEvents.${index}`, event: { t: happened, ...told } };
+    const origin = originOf(state, name, happened);
+    const told = eventOf(stringOf(event['type']) ?? '', payload);
+    if (told === undefined) continue;
+    yield { origin, at: `${at}.clientEvents.${index}`, event: { t: happened, ...told } };
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import { browserEvent } from '../browser-events.ts';
 import { connectionId } from '../connection-id.ts';
+import { MediaRequests } from '../media-requests.ts';
 import { isObject, numberOf, stringOf } from './format.ts';
 import type { Format, FormatReader, Said } from './format.ts';
 import { decodeReport, measuredAt, sampleOf } from './rtcstats-trace.ts';
@@ -17,11 +18,13 @@ const EPOCH_MS = 1e11;
 
 interface Connection {
   id: string;
+  begun: number;
   report: Report;
 }
 
 interface Trace {
   readonly connections: Map<string, Connection>;
+  readonly media: MediaRequests;
   call: string | undefined;
   now: number | undefined;
 }
@@ -32,7 +35,7 @@ export const rtcstatsLegacy: Format = {
     (Array.isArray(first) && typeof first[0] === 'string' && first.length >= 3) ||
     (isObject(first) && ('statsSessionId' in first || 'fileFormat' in first)),
   open(): FormatReader {
-    const trace: Trace = { connections: new Map(), call: undefined, now: undefined };
+    const trace: Trace = { connections: new Map(), media: new MediaRequests(), call: undefined, now: undefined };
     return {
       *read(given, at) {
         if (isObject(given) && !('statsSessionId' in given)) return; // the metadata at a file's head
@@ -66,7 +69,13 @@ function* readEvent(trace: Trace, event: readonly unknown[], session: string, at
   if (time !== undefined && time >= EPOCH_MS) trace.now = time;
   else if (time !== undefined && trace.now !== undefined) trace.now += time;
   if (method === 'identity' && isObject(value)) trace.call = stringOf(value['confName']) ?? trace.call;
-  if (typeof method !== 'string' || typeof name !== 'string' || method === 'create') return;
+  if (typeof method !== 'string') return;
+  if (MediaRequests.concerns(method)) {
+    const page = JSON.stringify([session, name ?? null]);
+    if (trace.now !== undefined) yield* trace.media.read({ method, value, page, t: trace.now }, at);
+    return;
+  }
+  if (typeof name !== 'string' || method === 'create') return;
   const key = JSON.stringify([session, name]);
   const isStats = method.toLowerCase() === 'getstats' && isObject(value);
   const report = isStats ? decodeReport(trace.connections.get(key)?.report ?? new Map(), value, 'gone') : undefined;
@@ -74,9 +83,9 @@ function* readEvent(trace: Trace, event: readonly unknown[], session: string, at
   if (t === undefined) return; // the first recorders timed only their reports
   trace.now ??= t;
   const mark = session === '' ? Math.floor(t) : session;
-  const connection = trace.connections.get(key) ?? { id: connectionId(name, mark), report: new Map() };
+  const connection = trace.connections.get(key) ?? { id: connectionId(name, mark), begun: t, report: new Map() };
   trace.connections.set(key, connection);
-  const origin = { connection: connection.id, call: trace.call };
+  const origin = { connection: connection.id, call: trace.call, begun: connection.begun };
   if (report !== undefined) {
     connection.report = report;
     yield* sampleOf(report, t, origin, at);

@@ -17,6 +17,13 @@ export const methods: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [30, 'addTrack'],
   [36, 'close'],
   [39, 'create'],
+  [60, 'navigator.mediaDevices.getUserMedia'],
+  [61, 'navigator.mediaDevices.getUserMediaOnSuccess'],
+  [63, 'navigator.mediaDevices.getDisplayMedia'],
+  [64, 'navigator.mediaDevices.getDisplayMediaOnSuccess'],
+  [65, 'navigator.mediaDevices.getUserMediaOnFailure'],
+  [67, 'navigator.mediaDevices.ondevicechange'],
+  [68, 'navigator.mediaDevices.getDisplayMediaOnFailure'],
 ]);
 
 export const types: ReadonlyMap<unknown, string> = new Map<unknown, string>([
@@ -52,6 +59,7 @@ export const members: ReadonlyMap<string, string> = new Map<string, string>([
   ['22', 'framesDropped'],
   ['23', 'frameWidth'],
   ['24', 'frameHeight'],
+  ['28', 'totalInterFrameDelay'],
   ['32', 'freezeCount'],
   ['33', 'totalFreezesDuration'],
   ['35', 'headerBytesReceived'],

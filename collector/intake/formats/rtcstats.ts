@@ -6,7 +6,8 @@
  */
 import { browserEvent } from '../browser-events.ts';
 import { connectionId } from '../connection-id.ts';
-import { isObject, numberOf } from './format.ts';
+import { MediaRequests } from '../media-requests.ts';
+import { isObject, numberOf, stringOf } from './format.ts';
 import type { Format, FormatReader, Said } from './format.ts';
 import { decodeReport, measuredAt, sampleOf } from './rtcstats-trace.ts';
 import type { Report } from './rtcstats-trace.ts';
@@ -17,6 +18,7 @@ export const FILE_MARK = 'RTCStatsDump';
 interface Connection {
   /** Ours; from its name and the time of its first event, which other recordings of it have too. */
   id: string;
+  begun: number;
   report: Report;
 }
 
@@ -25,6 +27,7 @@ export const rtcstats: Format = {
   recognises: (first) => first === FILE_MARK || (Array.isArray(first) && isNumbered(first[0])),
   open(): FormatReader {
     const connections = new Map<string, Connection>();
+    const media = new MediaRequests();
     let now = 0;
     return {
       *read(record, at) {
@@ -37,8 +40,13 @@ export const rtcstats: Format = {
         now += Number(passed);
         const [given, name, value]: unknown[] = record;
         const method = methods.get(given) ?? given;
-        if (typeof method !== 'string' || typeof name !== 'string' || method === 'create') return;
-        const connection = connections.get(name) ?? { id: connectionId(name, Math.floor(now)), report: new Map() };
+        if (typeof method !== 'string') return;
+        if (MediaRequests.concerns(method)) {
+          yield* media.read({ method, value, page: stringOf(name) ?? '', request: stringOf(record[3]), t: now }, at);
+          return;
+        }
+        if (typeof name !== 'string' || method === 'create') return;
+        const connection = connections.get(name) ?? begin(name, now);
         connections.set(name, connection);
         yield* readEvent(connection, method, value, now, at);
       },
@@ -46,12 +54,16 @@ export const rtcstats: Format = {
   },
 };
 
+function begin(name: string, now: number): Connection {
+  return { id: connectionId(name, Math.floor(now)), begun: now, report: new Map() };
+}
+
 function isNumbered(method: unknown): boolean {
   return typeof method === 'number' || method === 'g';
 }
 
 function* readEvent(connection: Connection, method: string, value: unknown, now: number, at: string): Generator<Said> {
-  const origin = { connection: connection.id };
+  const origin = { connection: connection.id, begun: connection.begun };
   if (method === 'getStats') {
     if (!isObject(value)) return;
     connection.report = decodeReport(connection.report, value, 'unchanged');

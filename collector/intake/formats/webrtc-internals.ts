@@ -8,6 +8,7 @@
  */
 import { browserEvent } from '../browser-events.ts';
 import { connectionId } from '../connection-id.ts';
+import { MediaRequests } from '../media-requests.ts';
 import { emptyMembers, isFarEnd, isObject, numberOf, stringOf } from './format.ts';
 import type { Format, FormatReader, Members, Said } from './format.ts';
 
@@ -22,13 +23,29 @@ export const webrtcInternals: Format = {
   open: (): FormatReader => ({
     *read(record) {
       const connections = isObject(record) ? record['PeerConnections'] : undefined;
-      if (!isObject(connections)) return;
+      if (!isObject(record) || !isObject(connections)) return;
+      yield* readMediaRequests(record['getUserMedia']);
       for (const [name, connection] of Object.entries(connections)) {
         if (isObject(connection)) yield* readConnection(name, connection, `PeerConnections.${name}`);
       }
     },
   }),
 };
+
+/** The page's list of requests, and of what became of each: a stream, or an error. */
+function* readMediaRequests(list: unknown): Generator<Said> {
+  const media = new MediaRequests();
+  for (const [index, entry] of (Array.isArray(list) ? list.filter(isObject) : []).entries()) {
+    const t = numberOf(entry['timestamp']);
+    if (t === undefined) continue;
+    const isFailure = entry['error'] !== undefined;
+    const outcome = isFailure ? 'OnFailure' : entry['stream_id'] === undefined ? '' : 'OnSuccess';
+    const what = entry['request_type'] === 'getDisplayMedia' ? 'getDisplayMedia' : 'getUserMedia';
+    const [page, request] = [`${String(entry['rid'])}-0`, String(entry['request_id'])];
+    const call = { method: `${what}${outcome}`, value: entry, page, request, t };
+    yield* media.read(call, `getUserMedia.${index}`);
+  }
+}
 
 function* readConnection(name: string, connection: Members, path: string): Generator<Said> {
   const log = Array.isArray(connection['updateLog']) ? connection['updateLog'].filter(isObject) : [];
@@ -37,13 +54,15 @@ function* readConnection(name: string, connection: Members, path: string): Gener
   const [first] = samples.keys();
   const birth = numberOf(log[0]?.['timestamp']) ?? first;
   if (birth === undefined) return;
-  const origin = { connection: connectionId(name, Math.floor(birth)) };
   yield* said;
   const shift = shiftOf(log, first);
+  const timeOfEvent = (entry: Members) => numberOf(entry['timestamp']) ?? localTime(entry) + (shift ?? 0);
+  const begun = numberOf(log[0] === undefined ? first : timeOfEvent(log[0]));
+  const origin = { connection: connectionId(name, Math.floor(birth)), begun };
   if (shift !== undefined) yield { note: 'The times of events are approximate: the dump has them in local time.' };
   for (const [index, entry] of log.entries()) {
     const event = browserEvent(stringOf(entry['type']) ?? '', entry['value']);
-    const t = numberOf(entry['timestamp']) ?? localTime(entry) + (shift ?? 0);
+    const t = timeOfEvent(entry);
     if (event !== undefined && Number.isFinite(t)) {
       yield { origin, at: `${path}.updateLog.${index}`, event: { t, ...event } };
     }

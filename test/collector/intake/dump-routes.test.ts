@@ -60,7 +60,7 @@ describe('POST /v1/dumps', () => {
     const rows = writer.rowsOf('stream_intervals');
     expect(rows.length).toBe(stored.streams);
     expect(new Set(rows.map((row) => row['app_id']))).toEqual(new Set(['demo']));
-    expect(stored).toMatchObject({ connections: writer.rowsOf('connection_intervals').length, events: 4 });
+    expect(stored).toMatchObject({ connections: writer.rowsOf('connection_intervals').length, events: 6 });
     expect(answer.headers['connection']).not.toBe('close');
   });
 

@@ -27,10 +27,10 @@ export function recordedCall(name: string, peer: 'a' | 'b', shiftMs = 0): Call {
   return {
     samples,
     events: [
-      { t: start - 400, name: 'signalingstatechange', value: 'stable' },
-      { t: start - 300, name: 'icecandidateerror', value: ERROR },
-      { t: start - 200, name: 'iceconnectionstatechange', value: 'connected' },
-      { t: start - 200, name: 'connectionstatechange', value: 'connected' },
+      { t: start - 1_400, name: 'signalingstatechange', value: 'stable' },
+      { t: start - 1_300, name: 'icecandidateerror', value: ERROR },
+      { t: start - 1_200, name: 'iceconnectionstatechange', value: 'connected' },
+      { t: start - 1_200, name: 'connectionstatechange', value: 'connected' },
     ],
   };
 }
@@ -55,13 +55,32 @@ export function asNative({ samples, events }: Call): string {
     const type = { signalingstatechange: 'signaling_state', iceconnectionstatechange: 'ice_state' }[name];
     return { t, type: type ?? 'connection_state', value };
   });
+  const [begun = 0, connected = 0] = [events[0]?.t, events.at(-1)?.t];
+  const shown = Math.min(...framesOf(samples[0]?.stats ?? []).map(({ t }) => t));
+  const milestones = [
+    { t: connected, type: 'setup', value: 'connected', ms: Math.round(connected) - Math.round(begun) },
+    { t: shown, type: 'first_frame', value: 'video', ms: Math.round(shown) - Math.round(begun) },
+  ];
   const batches: Entry[] = [];
   for (let first = 0; first < samples.length; first += 5) {
     const batch = samples.slice(Math.max(0, first - 1), first + 5);
     const seq = batches.length;
-    batches.push({ v: 1, connection: 'connection-1', seq, offset: 0, samples: batch, events: seq === 0 ? told : [] });
+    batches.push({
+      v: 1,
+      connection: 'connection-1',
+      seq,
+      offset: 0,
+      samples: batch,
+      events: seq === 0 ? [...told, ...milestones] : [],
+    });
   }
   return lines(batches);
+}
+
+/** When each video stream had its first frame: so long before its last one, which was just before the sample. */
+function framesOf(stats: readonly RtcStats[]): { readonly t: number }[] {
+  const streams = stats.filter(({ type, kind }) => type === 'inbound-rtp' && kind === 'video');
+  return streams.map((stream) => ({ t: Number(stream['timestamp']) - 1_000 * Number(stream['totalInterFrameDelay']) }));
 }
 
 /** The file of Chrome's internals page: whole reports, names in full, states as JSON in a string. */

@@ -89,6 +89,8 @@ describe.each(Object.entries(calls))('%s', (name, call) => {
       'candidate_error',
       'ice_state',
       'connection_state',
+      'setup',
+      'first_frame',
     ]);
   });
 
@@ -129,6 +131,22 @@ describe('the two files that one internals page saved of one call', () => {
     expect(ordered(internals?.streams)).toEqual(ordered(trace?.streams));
     expect(ordered(internals?.connections)).toEqual(ordered(trace?.connections));
     expect(ordered(internals?.events)).toEqual(ordered(trace?.events));
+    const told = (type: string) =>
+      trace?.events.filter((row) => row['type'] === type).map(({ value, value_ms: ms, detail }) => [value, ms, detail]);
+    expect(told('setup')).toEqual([
+      ['connected', 172, '{}'],
+      ['connected', 164, '{}'],
+    ]);
+    expect(told('get_user_media')).toEqual([
+      ['granted', 192, '{"audio":true,"video":true}'],
+      ['granted', 3, '{"audio":true,"video":true}'],
+    ]);
+    for (const [value, ms] of told('first_frame') ?? []) {
+      expect(value).toBe('video');
+      expect(Number(ms)).toBeGreaterThan(172);
+      expect(Number(ms)).toBeLessThan(1_000);
+    }
+    expect(told('first_frame')).toHaveLength(2);
     expect(trace?.streams.length).toBe(2 * 4 * 18);
     expect(trace?.streams.filter((row) => row['mos'] !== null).length).toBeGreaterThan(20);
   });
@@ -359,5 +377,23 @@ describe('refuses', () => {
       await expect(refusal).rejects.toMatchObject({ code: 'TP_COLLECTOR_RETENTION' });
       await expect(refusal).rejects.toMatchObject({ issues: { length: 21 } });
     }
+  });
+});
+
+describe('a page that was not given its camera', () => {
+  it('is a call of its own, with no connection, and the same however often it comes', async () => {
+    const t = NOW - DAY_MS;
+    const lines = [
+      [39, null, {}, t],
+      [60, null, { video: true }, '60-0', 100],
+      [65, null, 'NotAllowedError: Permission denied', '60-0', 900],
+    ];
+    const page = () => imported(lines.map((line) => JSON.stringify(line)).join('\n'));
+    const { answer, events } = await page();
+    expect(answer).toMatchObject({ connections: 0, calls: [expect.stringMatching(/^recording-[\w-]{22}$/)] });
+    expect(events).toMatchObject([
+      { connection_id: '', ts: t + 1_000, type: 'get_user_media', value: 'NotAllowedError', value_ms: 900 },
+    ]);
+    expect(await page()).toEqual({ answer, events, streams: [], connections: [] });
   });
 });

@@ -63,7 +63,16 @@ describe.skipIf(!hasEmbeddedStore)('a recording in the store', () => {
     const { calls } = await stored(encode.asInternals(call), app);
     const wanted = { app, call: calls[0] ?? '', limit: 1, before: now + DAY_MS, live: false };
     expect(await findCalls(store, wanted, now)).toMatchObject([
-      { call: calls[0], live: false, participants: 1, connected: 1, failed: 0, lossRatio: 0, mosModel: 'g107.2' },
+      {
+        call: calls[0],
+        live: false,
+        participants: 1,
+        connected: 1,
+        failed: 0,
+        lossRatio: 0,
+        mosModel: 'g107.2',
+        timeToFirstFrameMs: expect.closeTo(1_050, -2) as number,
+      },
     ]);
   });
 });
