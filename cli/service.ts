@@ -19,6 +19,7 @@ import { cloudflareClient } from '../collector/sources/cloudflare-client.ts';
 import { CloudflarePoller } from '../collector/sources/cloudflare-poller.ts';
 import { fetchText } from '../collector/sources/fetch-text.ts';
 import { janusRoutes } from '../collector/sources/janus-routes.ts';
+import { livekitRoutes } from '../collector/sources/livekit-routes.ts';
 import { Poller } from '../collector/sources/poller.ts';
 import { RedisListener } from '../collector/sources/redis-listener.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
@@ -145,11 +146,13 @@ async function registerSources(http: FastifyInstance, parts: ServiceParts, write
   const shown = new SourceMetrics(metrics, clock);
   const sources = sourcesOf(config, authority);
   const janus = sources.filter((source) => source.kind === 'janus');
+  const livekit = sources.filter((source) => source.kind === 'livekit');
   const heard = sources.filter((source) => source.kind === 'coturn-redis');
   const cloudflare = sources.filter((source) => source.kind === 'cloudflare');
   const pulled = sources.filter(isPulled);
   for (const source of sources) shown.expect(source.name, source.kind, gradeOf(source));
   await http.register(janusRoutes, { sources: janus, reader, writer, clock, metrics: shown });
+  await http.register(livekitRoutes, { sources: livekit, writer, clock, log, metrics: shown });
   const common = { reader, writer, sleep: systemSleep, clock, log, metrics: shown };
   const running = [
     ...pulled.map((settings) => new Poller({ ...common, settings, fetch: fetchText })),

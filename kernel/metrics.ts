@@ -108,6 +108,11 @@ export const metricTable = {
     labels: ['source'],
   },
   turnpike_source_readings_total: { kind: 'counter', help: 'Readings stored of a source.', labels: ['source'] },
+  turnpike_source_events_total: {
+    kind: 'counter',
+    help: 'Webhooks of a source: stored, or ignored as of no interest.',
+    labels: ['source', 'result'],
+  },
   turnpike_source_lost_seconds_total: {
     kind: 'counter',
     help: 'Time of a source that was not asked for while its provider still knew.',

@@ -26,6 +26,11 @@ export class SourceMetrics {
     this.#metrics.counter('turnpike_source_readings_total').inc({ source }, readings);
   }
 
+  /** Something that a source told beside its counters. */
+  event(source: string, result: 'stored' | 'ignored'): void {
+    this.#metrics.counter('turnpike_source_events_total').inc({ source, result });
+  }
+
   /** Time of which nobody can say any more what the source carried. */
   lost(source: string, seconds: number): void {
     this.#metrics.counter('turnpike_source_lost_seconds_total').inc({ source }, seconds);

@@ -28,7 +28,7 @@ const pulled = {
 };
 
 /** One file each says what these know: scraped.ts. */
-export const presets = ['livekit', 'jitsi-videobridge', 'coturn', 'eturnal'] as const;
+export const presets = ['jitsi-videobridge', 'coturn', 'eturnal'] as const;
 
 export const sourceSettings = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -49,6 +49,12 @@ export const sourceSettings = z.discriminatedUnion('kind', [
     meter: z.enum(meters).default('sfu'),
   }),
   z.strictObject({ ...pulled, kind: z.literal('galene'), intervalSeconds: z.int().min(1).max(60).default(5) }),
+  z.strictObject({
+    ...pulled,
+    kind: z.literal('livekit'),
+    /** Secrets of the API keys that sign its webhooks, by key, as `keys` of LiveKit's own configuration has them. */
+    webhookKeys: z.record(z.string().min(1).max(64), z.string().min(1).max(256)).default({}),
+  }),
   ...presets.map((kind) => z.strictObject({ ...pulled, kind: z.literal(kind) })),
   z.strictObject({
     ...base,
@@ -79,6 +85,7 @@ export const sourceSettings = z.discriminatedUnion('kind', [
 ]);
 export type SourceSettings = z.output<typeof sourceSettings>;
 export type PulledSettings = Exclude<SourceSettings, { kind: 'janus' | 'coturn-redis' | 'cloudflare' }>;
+export type LiveKitSettings = Extract<SourceSettings, { kind: 'livekit' }>;
 export type JanusSettings = Extract<SourceSettings, { kind: 'janus' }>;
 export type CloudflareSettings = Extract<SourceSettings, { kind: 'cloudflare' }>;
 
