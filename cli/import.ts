@@ -5,19 +5,19 @@ import type { Command } from 'commander';
 import { audioScorer } from '../billing/quality/mos/scorer.ts';
 import { findCalls } from '../collector/calls/summaries.ts';
 import type { CallSummary, DumpAnswer } from '../collector/contract.ts';
+import { Erasures } from '../collector/erasure/erasures.ts';
 import { storeDump } from '../collector/intake/dump.ts';
 import type { ClickHouseStore } from '../collector/store/clickhouse.ts';
+import type { StoreWriter } from '../collector/store/store.ts';
 import { systemClock as clock } from '../kernel/clock.ts';
-import { issuesOf, TurnpikeError } from '../kernel/errors.ts';
+import { TurnpikeError } from '../kernel/errors.ts';
 import { createLog } from '../kernel/log.ts';
-import { systemRandom as random } from '../kernel/random.ts';
+import { systemSleep as sleep } from '../kernel/sleep.ts';
 import { textTable } from '../kernel/text-table.ts';
-import { shortName } from '../relay/contract.ts';
-import { loadBootstrap } from './bootstrap.ts';
-import type { Config } from './config.ts';
 import { Progress } from './progress.ts';
 import { settingsOf } from './settings.ts';
-import { reportDays, withStore } from './store.ts';
+import { placeOf, reportDays, withStore } from './store.ts';
+import { appOf, nameOf } from './whom.ts';
 
 interface Options {
   readonly app?: string;
@@ -45,13 +45,16 @@ export async function importRecordings(files: readonly string[], command: Comman
   const names = { call: nameOf('--call', options.call), participant: nameOf('--participant', options.participant) };
   const sizes = new Map(await Promise.all(files.map(async (file) => [file, await sizeOf(file)] as const)));
   const failures: string[] = [];
-  await withStore(config, createLog('import', config.log.level), async (store) => {
+  const log = createLog('import', config.log.level);
+  await withStore(config, log, async (store) => {
+    const writer = new Erasures({ store, place: placeOf(config), clock, sleep, log });
+    await writer.look();
     const imported: Imported[] = [];
     for (const [file, size] of sizes) {
       try {
         imported.push({
           file,
-          ...(await importFile(file, size, { store, app, keptDays: reportDays(config), ...names })),
+          ...(await importFile(file, size, { writer, app, keptDays: reportDays(config), ...names })),
         });
       } catch (error) {
         if (!(error instanceof TurnpikeError) || error.status >= 500) throw error;
@@ -66,22 +69,6 @@ export async function importRecordings(files: readonly string[], command: Comman
   if (failures.length > 0) throw new TurnpikeError('TP_CLI_IMPORT', failures.join('\n'));
 }
 
-/** The app of that name; without one, the only app. */
-function appOf(config: Config, asked: string | undefined): string {
-  const { appId } = loadBootstrap({ data: config.data, env: process.env, random, generate: false, needed: [] });
-  const known = config.apps.length > 0 ? config.apps.map(({ id }) => id) : [appId];
-  const [only] = known;
-  if (asked === undefined && known.length === 1 && only !== undefined) return only;
-  if (asked !== undefined && known.includes(asked)) return asked;
-  throw new TurnpikeError('TP_CLI_USAGE', `--app must be one of ${known.join(', ')}.`);
-}
-
-function nameOf(flag: string, name: string | undefined): string | undefined {
-  const parsed = shortName.min(1).optional().safeParse(name);
-  if (parsed.success) return parsed.data;
-  throw new TurnpikeError('TP_CLI_USAGE', `${flag} ${issuesOf(parsed.error)[0]?.message ?? 'is no name'}.`);
-}
-
 async function sizeOf(file: string): Promise<number> {
   const found = await stat(file);
   if (found.isFile()) return found.size;
@@ -89,7 +76,7 @@ async function sizeOf(file: string): Promise<number> {
 }
 
 interface Target {
-  readonly store: ClickHouseStore;
+  readonly writer: StoreWriter;
   readonly app: string;
   readonly call: string | undefined;
   readonly participant: string | undefined;
@@ -97,7 +84,7 @@ interface Target {
 }
 
 async function importFile(file: string, size: number, target: Target): Promise<DumpAnswer> {
-  const { store, keptDays, ...names } = target;
+  const { writer, keptDays, ...names } = target;
   const progress = new Progress(process.stderr);
   const start = performance.now();
   let read = 0;
@@ -118,9 +105,9 @@ async function importFile(file: string, size: number, target: Target): Promise<D
       keptMs: keptDays * DAY_MS,
       async write(rows) {
         await Promise.all([
-          store.insert('stream_intervals', rows.stream_intervals),
-          store.insert('connection_intervals', rows.connection_intervals),
-          store.insert('call_events', rows.call_events),
+          writer.insert('stream_intervals', rows.stream_intervals),
+          writer.insert('connection_intervals', rows.connection_intervals),
+          writer.insert('call_events', rows.call_events),
         ]);
       },
     });

@@ -111,6 +111,19 @@ function tools(program: Command): void {
       const { statement } = await import('./statement.ts');
       await statement(period, command);
     });
+  withConfig(program.command('erase').description('remove what is kept of a participant; what was billed stays'), [
+    ...STORE,
+    '--cluster <name>',
+  ])
+    .requiredOption('--participant <participant>', 'who is to be erased')
+    .option('--app <app>', 'app that they are of, where there are several')
+    .option('--call <call>', 'only what is of this call')
+    .option('--dry-run', 'only say what there is')
+    .option('--json', 'print JSON instead of a table')
+    .action(async (_options: unknown, command: Command) => {
+      const { erase } = await import('./erase.ts');
+      await erase(command);
+    });
   program
     .command('mos')
     .description('the E-model by hand')

@@ -9,6 +9,8 @@ import { clientRoutes } from '../collector/client-routes.ts';
 import { CapWatch } from '../collector/control/caps.ts';
 import { ControlFeed } from '../collector/control/control-feed.ts';
 import { controlRoutes } from '../collector/control/control-routes.ts';
+import { erasureRoutes } from '../collector/erasure/erasure-routes.ts';
+import { Erasures } from '../collector/erasure/erasures.ts';
 import { dumpRoutes } from '../collector/intake/dump-routes.ts';
 import { DurableWriter } from '../collector/intake/durable-writer.ts';
 import type { IntakeSpool } from '../collector/intake/intake-spool.ts';
@@ -24,6 +26,7 @@ import { Poller } from '../collector/sources/poller.ts';
 import { RedisListener } from '../collector/sources/redis-listener.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
 import { gradeOf, isPulled } from '../collector/sources/source-settings.ts';
+import type { ClickHouseStore } from '../collector/store/clickhouse.ts';
 import type { Store, StoreEndpoint, StoreWriter } from '../collector/store/store.ts';
 import { docsRoutes } from '../dashboards/console/docs-routes.ts';
 import { consoleRoutes } from '../dashboards/console/routes.ts';
@@ -44,7 +47,7 @@ import { credentialRoutes } from '../relay/credentials/routes.ts';
 import { cappedApps } from './config.ts';
 import type { Config } from './config.ts';
 import { sourcesOf } from './sources.ts';
-import { reportDays } from './store.ts';
+import { placeOf, reportDays } from './store.ts';
 import { publicHost, serviceUrls } from './urls.ts';
 
 /** Milliseconds between two looks for other collectors' revocations: a relay hears of one within a second. */
@@ -53,7 +56,7 @@ const LOOK_MS = 500;
 export interface ServiceParts {
   readonly config: Config;
   readonly authority: Authority;
-  readonly store: Store;
+  readonly store: Store & Pick<ClickHouseStore, 'command'>;
   /** The embedded store's way in for people's queries; absent where the store is a server of its own, which has its own. */
   readonly reader?: (() => Promise<StoreEndpoint>) | undefined;
   /** Where rows wait while the store is slow or away. */
@@ -92,7 +95,10 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     random,
   });
   await http.register(controlRoutes, { feed });
-  const writer = new DurableWriter({ store, spool, log, metrics, sleep: systemSleep });
+  const erasures = new Erasures({ store, place: placeOf(config), clock, sleep: systemSleep, log });
+  await erasures.look();
+  erasures.start();
+  const writer = new DurableWriter({ store: erasures, spool, log, metrics, sleep: systemSleep });
   await http.register(statsRoutes, {
     writer,
     authority,
@@ -115,8 +121,12 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   await http.register(egressRoutes, { writer, clock, authority });
   await registerSources(http, parts, writer);
   // After the routes' own hooks, which may have something left to write.
-  http.addHook('onClose', () => writer.stop());
+  http.addHook('onClose', async () => {
+    await writer.stop();
+    await erasures.stop();
+  });
   await http.register(callRoutes, { reader: store, clock });
+  await http.register(erasureRoutes, { erasures });
   await http.register(statementRoutes, { reader: store, rateCard: config.billing.rateCard });
   await http.register(alertRoutes, { reader: store, clock, rules: standardRules });
   if (parts.reader !== undefined) await http.register(readerRoutes, { endpoint: parts.reader });

@@ -3,23 +3,17 @@ import type { Command } from 'commander';
 import { loadRateCard } from '../billing/egress/rate-card.ts';
 import { renderTable } from '../billing/egress/statement-table.ts';
 import { statementFor } from '../billing/egress/statement.ts';
-import { TurnpikeError } from '../kernel/errors.ts';
 import { createLog } from '../kernel/log.ts';
 import { month } from '../kernel/period.ts';
 import { settingsOf } from './settings.ts';
-import { hasStore, withStore } from './store.ts';
+import { requireStore, withStore } from './store.ts';
 
 export async function statement(periodName: string, command: Command): Promise<void> {
   const options = command.opts<{ app?: string; rateCard?: string; format: 'table' | 'json'; json?: boolean }>();
   const period = month(periodName);
   const config = settingsOf(command);
   const card = loadRateCard(options.rateCard ?? config.billing.rateCard);
-  if (!hasStore(config)) {
-    throw new TurnpikeError(
-      'TP_COLLECTOR_STORE_UNAVAILABLE',
-      `There is no store in ${config.data}: say where with --data DIR or --clickhouse URL, or start one with \`turnpike up\`.`,
-    );
-  }
+  requireStore(config);
   const app = options.app === undefined ? {} : { app: options.app };
   const made = await withStore(config, createLog('statement', config.log.level), (reader) =>
     statementFor({ reader, period, card, ...app }),

@@ -6,6 +6,7 @@ import { openStore } from '../collector/store/clickhouse.ts';
 import type { ClickHouseStore, StoreOptions } from '../collector/store/clickhouse.ts';
 import { adminEndpoint, readConnection, readerEndpoint } from '../collector/store/embedded/connection.ts';
 import type { EmbeddedConnection } from '../collector/store/embedded/connection.ts';
+import type { Place } from '../collector/store/ddl.ts';
 import { startEmbedded } from '../collector/store/embedded/server.ts';
 import type { EmbeddedOptions } from '../collector/store/embedded/server.ts';
 import { migrate } from '../collector/store/migrations.ts';
@@ -77,6 +78,11 @@ export function retentionOf(config: Config): {
   return { retention: byTable(config.retention) as Retention, appRetention: Object.fromEntries(appRetention) };
 }
 
+/** Where the tables of this configuration are. */
+export function placeOf({ clickhouse: { cluster, database } }: Config): Place {
+  return { database, cluster };
+}
+
 /** What the tables of this configuration are made with. */
 export function migrationOf(config: Config, log: Logger): MigrationOptions {
   return { log, ...retentionOf(config), cluster: config.clickhouse.cluster };
@@ -114,9 +120,13 @@ export async function withStore<T>(
   }
 }
 
-/** Whether a store was ever made where this configuration looks for one; of a server one cannot say without asking it. */
-export function hasStore(config: Config): boolean {
-  return config.clickhouse.url !== undefined || existsSync(embeddedDirectory(config));
+/** Throws where no store was ever made where this configuration looks for one; of a server one cannot say without asking it. */
+export function requireStore(config: Config): void {
+  if (config.clickhouse.url !== undefined || existsSync(embeddedDirectory(config))) return;
+  throw new TurnpikeError(
+    'TP_COLLECTOR_STORE_UNAVAILABLE',
+    `There is no store in ${config.data}: say where with --data DIR or --clickhouse URL, or start one with \`turnpike up\`.`,
+  );
 }
 
 /** ClickHouse's own codes for what an operator can put right. */

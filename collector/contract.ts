@@ -337,3 +337,21 @@ export const usageAnswer = z
   })
   .meta({ id: 'Usage' });
 export type UsageAnswer = Answer<typeof usageAnswer>;
+
+// ── Erasure ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** DELETE /v1/participants/:participant */
+export const erasureAnswer = z
+  .object({
+    erased: z.array(
+      z.object({
+        table: z.string(),
+        rows: z.int(),
+        fate: z
+          .enum(['removed', 'renamed'])
+          .describe('Rows that were billed stay, under a name that stands for the participant.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Erasure' });
+export type ErasureAnswer = Answer<typeof erasureAnswer>;

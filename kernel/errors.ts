@@ -62,6 +62,10 @@ export const errorTable = {
   TP_COLLECTOR_RETENTION: [400, 'All of the recording is older than what the store keeps, or in the future.'],
   TP_COLLECTOR_QUERY: [403, 'Queries here only read.'],
   TP_COLLECTOR_CALL: [404, 'There is no such call.'],
+  TP_COLLECTOR_ERASURE: [
+    503,
+    'The erasure is in force, but the store has not finished removing rows (see system.mutations); ask again later.',
+  ],
   TP_BILLING_PERIOD: [400, 'The period must be a month such as 2026-11.'],
   TP_BILLING_RATE_CARD: [404, 'There is no such rate card.'],
   TP_BILLING_RATE_CARD_INVALID: [500, 'The rate card has faults.'],

@@ -209,7 +209,7 @@ const alerts: Table = {
 
 const control: Table = {
   name: 'control',
-  comment: 'What relays are told between two credentials: revocations.',
+  comment: 'What was decided and must be remembered: revocations, which relays are told, and erasures.',
   partitionBy: 'toYYYYMM(in_force_until)',
   orderBy: 'app_id, kind, subject',
   ageColumn: 'in_force_until',
@@ -217,13 +217,17 @@ const control: Table = {
   flushed: true,
   columns: [
     column('app_id', 'LowCardinality(String)', 'App that decided it.'),
-    column('kind', 'LowCardinality(String)', 'What it is: revocation.'),
-    column('subject', 'String', 'Whom it concerns: the username of a revoked credential.'),
+    column('kind', 'LowCardinality(String)', 'What it is: revocation, erasure, erasure_in_call.'),
+    column(
+      'subject',
+      'String',
+      'Whom it concerns: the username of a revoked credential, the name that stands for an erased participant.',
+    ),
     column('changed_at', "DateTime64(3, 'UTC')", 'When it was decided.', COUNTER),
     column(
       'in_force_until',
       "DateTime64(3, 'UTC')",
-      'When relays may forget it: for a revocation two days after the credential has expired.',
+      'When it may be forgotten: a revocation two days after the credential has expired, an erasure when no row of before can come any more.',
       COUNTER,
     ),
   ],

@@ -3,16 +3,16 @@ import type { FastifyInstance } from 'fastify';
 import { configSchema } from '../../cli/config.ts';
 import { createService } from '../../cli/service.ts';
 import type { ServiceParts } from '../../cli/service.ts';
-import type { Store } from '../../collector/store/store.ts';
 import { loadConfig } from '../../kernel/config.ts';
 import { silentLog } from '../../kernel/log.ts';
 import { Metrics } from '../../kernel/metrics.ts';
 import { seededRandom } from '../../kernel/random.ts';
 import { temporarySpool } from '../collector/temporary-spool.ts';
 
-const emptyStore: Store = {
+const emptyStore: ServiceParts['store'] = {
   select: () => Promise.resolve([]),
   insert: () => Promise.resolve(),
+  command: () => Promise.resolve(),
   ping: () => Promise.resolve(true),
   close: () => Promise.resolve(),
 };

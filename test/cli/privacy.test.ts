@@ -5,7 +5,9 @@ import { gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ReportAnswer } from '../../collector/contract.ts';
+import { configSchema } from '../../cli/config.ts';
 import { ManualClock } from '../../kernel/clock.ts';
+import { loadConfig } from '../../kernel/config.ts';
 import { createAuthority, hashToken } from '../../kernel/principals.ts';
 import { issueReportToken } from '../../kernel/report-token.ts';
 import * as encode from '../collector/intake/encoders.ts';
@@ -58,7 +60,9 @@ describe.skipIf(!hasEmbeddedStore)('what is kept of people', () => {
         },
       }),
     );
-    service = await composedService({ authority, clock, store, log });
+    const { database } = store.endpoint;
+    const config = loadConfig(configSchema, { env: { TURNPIKE_CLICKHOUSE_DATABASE: database }, flags: {} });
+    service = await composedService({ authority, clock, store, log, config });
   });
   afterAll(async () => {
     await service.close();
@@ -141,5 +145,13 @@ describe.skipIf(!hasEmbeddedStore)('what is kept of people', () => {
     expect(await columnsWith(store, ['inbound/audio/'])).toEqual(['stream_intervals.stream']);
     expect(await columnsWith(store, ['candidate_error'])).toEqual(['call_events.type']);
     expect(await columnsWith(store, ['srflx', 'relay', 'host'])).toContain('connection_intervals.local_candidate_type');
+  });
+
+  it('is nothing at all when they are erased', async () => {
+    expect((await columnsWith(store, ['ann'])).filter((column) => column.endsWith('participant_id'))).not.toEqual([]);
+    const headers = { authorization: 'Bearer app-token' };
+    const answer = await service.http.inject({ method: 'DELETE', url: '/v1/participants/ann', headers });
+    expect(answer.statusCode).toBe(200);
+    expect((await columnsWith(store, ['ann'])).filter((column) => column.endsWith('participant_id'))).toEqual([]);
   });
 });

@@ -178,16 +178,16 @@ ENGINE = Distributed(calls, turnpike, alerts_local, 0);
 
 CREATE TABLE IF NOT EXISTS turnpike.control_local ON CLUSTER calls (
   app_id LowCardinality(String) COMMENT 'App that decided it.',
-  kind LowCardinality(String) COMMENT 'What it is: revocation.',
-  subject String COMMENT 'Whom it concerns: the username of a revoked credential.',
+  kind LowCardinality(String) COMMENT 'What it is: revocation, erasure, erasure_in_call.',
+  subject String COMMENT 'Whom it concerns: the username of a revoked credential, the name that stands for an erased participant.',
   changed_at DateTime64(3, 'UTC') COMMENT 'When it was decided.' CODEC(Delta, ZSTD(1)),
-  in_force_until DateTime64(3, 'UTC') COMMENT 'When relays may forget it: for a revocation two days after the credential has expired.' CODEC(Delta, ZSTD(1))
+  in_force_until DateTime64(3, 'UTC') COMMENT 'When it may be forgotten: a revocation two days after the credential has expired, an erasure when no row of before can come any more.' CODEC(Delta, ZSTD(1))
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/turnpike/control', '{replica}')
 PARTITION BY toYYYYMM(in_force_until)
 ORDER BY (app_id, kind, subject)
 TTL toDateTime(in_force_until) + toIntervalDay(30)
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1
-COMMENT 'What relays are told between two credentials: revocations.';
+COMMENT 'What was decided and must be remembered: revocations, which relays are told, and erasures.';
 
 CREATE TABLE IF NOT EXISTS turnpike.control ON CLUSTER calls AS turnpike.control_local
 ENGINE = Distributed(calls, turnpike, control_local, 0);
@@ -248,16 +248,16 @@ ENGINE = Distributed(calls, turnpike, egress_hour_local, cityHash64(hour));
 
 CREATE TABLE IF NOT EXISTS turnpike.control_local ON CLUSTER calls (
   app_id LowCardinality(String) COMMENT 'App that decided it.',
-  kind LowCardinality(String) COMMENT 'What it is: revocation.',
-  subject String COMMENT 'Whom it concerns: the username of a revoked credential.',
+  kind LowCardinality(String) COMMENT 'What it is: revocation, erasure, erasure_in_call.',
+  subject String COMMENT 'Whom it concerns: the username of a revoked credential, the name that stands for an erased participant.',
   changed_at DateTime64(3, 'UTC') COMMENT 'When it was decided.' CODEC(Delta, ZSTD(1)),
-  in_force_until DateTime64(3, 'UTC') COMMENT 'When relays may forget it: for a revocation two days after the credential has expired.' CODEC(Delta, ZSTD(1))
+  in_force_until DateTime64(3, 'UTC') COMMENT 'When it may be forgotten: a revocation two days after the credential has expired, an erasure when no row of before can come any more.' CODEC(Delta, ZSTD(1))
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/turnpike/control', '{replica}')
 PARTITION BY toYYYYMM(in_force_until)
 ORDER BY (app_id, kind, subject)
 TTL toDateTime(in_force_until) + toIntervalDay(30)
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1
-COMMENT 'What relays are told between two credentials: revocations.';
+COMMENT 'What was decided and must be remembered: revocations, which relays are told, and erasures.';
 
 CREATE TABLE IF NOT EXISTS turnpike.control ON CLUSTER calls AS turnpike.control_local
 ENGINE = Distributed(calls, turnpike, control_local, 0);

@@ -160,16 +160,16 @@ COMMENT 'Every change of state of an alert: pending, firing, resolved.';
 
 CREATE TABLE IF NOT EXISTS turnpike.control (
   app_id LowCardinality(String) COMMENT 'App that decided it.',
-  kind LowCardinality(String) COMMENT 'What it is: revocation.',
-  subject String COMMENT 'Whom it concerns: the username of a revoked credential.',
+  kind LowCardinality(String) COMMENT 'What it is: revocation, erasure, erasure_in_call.',
+  subject String COMMENT 'Whom it concerns: the username of a revoked credential, the name that stands for an erased participant.',
   changed_at DateTime64(3, 'UTC') COMMENT 'When it was decided.' CODEC(Delta, ZSTD(1)),
-  in_force_until DateTime64(3, 'UTC') COMMENT 'When relays may forget it: for a revocation two days after the credential has expired.' CODEC(Delta, ZSTD(1))
+  in_force_until DateTime64(3, 'UTC') COMMENT 'When it may be forgotten: a revocation two days after the credential has expired, an erasure when no row of before can come any more.' CODEC(Delta, ZSTD(1))
 ) ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(in_force_until)
 ORDER BY (app_id, kind, subject)
 TTL toDateTime(in_force_until) + toIntervalDay(30)
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1
-COMMENT 'What relays are told between two credentials: revocations.';
+COMMENT 'What was decided and must be remembered: revocations, which relays are told, and erasures.';
 
 CREATE TABLE IF NOT EXISTS turnpike.quality_minute (
   minute DateTime('UTC') COMMENT 'Minute in which the intervals ended and the events happened.' CODEC(Delta, ZSTD(1)),
@@ -221,16 +221,16 @@ COMMENT 'What was carried in each hour, by app, meter, source and class of peer:
 
 CREATE TABLE IF NOT EXISTS turnpike.control (
   app_id LowCardinality(String) COMMENT 'App that decided it.',
-  kind LowCardinality(String) COMMENT 'What it is: revocation.',
-  subject String COMMENT 'Whom it concerns: the username of a revoked credential.',
+  kind LowCardinality(String) COMMENT 'What it is: revocation, erasure, erasure_in_call.',
+  subject String COMMENT 'Whom it concerns: the username of a revoked credential, the name that stands for an erased participant.',
   changed_at DateTime64(3, 'UTC') COMMENT 'When it was decided.' CODEC(Delta, ZSTD(1)),
-  in_force_until DateTime64(3, 'UTC') COMMENT 'When relays may forget it: for a revocation two days after the credential has expired.' CODEC(Delta, ZSTD(1))
+  in_force_until DateTime64(3, 'UTC') COMMENT 'When it may be forgotten: a revocation two days after the credential has expired, an erasure when no row of before can come any more.' CODEC(Delta, ZSTD(1))
 ) ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(in_force_until)
 ORDER BY (app_id, kind, subject)
 TTL toDateTime(in_force_until) + toIntervalDay(30)
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1
-COMMENT 'What relays are told between two credentials: revocations.';
+COMMENT 'What was decided and must be remembered: revocations, which relays are told, and erasures.';
 
 ALTER TABLE turnpike.stream_intervals ADD COLUMN IF NOT EXISTS stored_at DateTime64(3, 'UTC') MATERIALIZED now64(3, 'UTC') COMMENT 'When the store took the row; of a repeated row the last time. `SELECT *` leaves it out.' CODEC(Delta, ZSTD(1));
 
