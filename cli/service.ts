@@ -21,6 +21,7 @@ import { cloudflareClient } from '../collector/sources/cloudflare-client.ts';
 import { CloudflarePoller } from '../collector/sources/cloudflare-poller.ts';
 import { fetchText } from '../collector/sources/fetch-text.ts';
 import { janusRoutes } from '../collector/sources/janus-routes.ts';
+import { JanusSource } from '../collector/sources/janus-source.ts';
 import { livekitRoutes } from '../collector/sources/livekit-routes.ts';
 import { Poller } from '../collector/sources/poller.ts';
 import { RedisListener } from '../collector/sources/redis-listener.ts';
@@ -155,16 +156,19 @@ async function registerSources(http: FastifyInstance, parts: ServiceParts, write
   const { authority, clock, config, log, metrics, store: reader } = parts;
   const shown = new SourceMetrics(metrics, clock);
   const sources = sourcesOf(config, authority);
-  const janus = sources.filter((source) => source.kind === 'janus');
   const livekit = sources.filter((source) => source.kind === 'livekit');
   const heard = sources.filter((source) => source.kind === 'coturn-redis');
   const cloudflare = sources.filter((source) => source.kind === 'cloudflare');
   const pulled = sources.filter(isPulled);
   for (const source of sources) shown.expect(source.name, source.kind, gradeOf(source));
-  await http.register(janusRoutes, { sources: janus, reader, writer, clock, metrics: shown });
-  await http.register(livekitRoutes, { sources: livekit, writer, clock, log, metrics: shown });
   const common = { reader, writer, sleep: systemSleep, clock, log, metrics: shown };
+  const pushing = sources
+    .filter((source) => source.kind === 'janus')
+    .map((settings) => new JanusSource({ ...common, settings }));
+  await http.register(janusRoutes, { sources: pushing });
+  await http.register(livekitRoutes, { sources: livekit, writer, clock, log, metrics: shown });
   const running = [
+    ...pushing,
     ...pulled.map((settings) => new Poller({ ...common, settings, fetch: fetchText })),
     ...heard.map((settings) => new RedisListener({ ...common, settings })),
     ...cloudflare.map((settings) => {

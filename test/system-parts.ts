@@ -20,6 +20,7 @@ const parts = {
   },
   prometheus: { packages: ['prometheus'], programs: ['promtool', 'prometheus'] },
   alertmanager: { packages: ['prometheus-alertmanager'], programs: ['prometheus-alertmanager', 'amtool'] },
+  janus: { packages: ['janus'], programs: ['janus'] },
   redis: { packages: ['redis-server'], programs: ['redis-server'] },
   networking: { packages: ['iproute2', 'nftables'], programs: ['ip', 'nft'] },
 } as const satisfies Record<string, { packages: readonly string[]; programs: readonly string[] }>;

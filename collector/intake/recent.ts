@@ -41,4 +41,9 @@ export class Recent<V> {
   has(key: string): boolean {
     return this.#entries.has(key);
   }
+
+  /** The least recent first. */
+  values(): IterableIterator<V> {
+    return this.#entries.values();
+  }
 }

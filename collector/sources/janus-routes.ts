@@ -10,23 +10,13 @@ import type { Call } from '../../kernel/call.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import { check } from '../../kernel/http.ts';
 import { decodedBody } from '../intake/decoded-body.ts';
-import { egressRow, windowIssues } from '../intake/metering.ts';
-import type { StoreReader, StoreWriter } from '../store/store.ts';
-import type { Clock } from '../../kernel/clock.ts';
-import { Counters } from './counters.ts';
-import { JanusEvents } from './janus.ts';
-import type { SourceMetrics } from './source-metrics.ts';
-import type { JanusSettings } from './source-settings.ts';
+import type { JanusSource } from './janus-source.ts';
 
 /** A thousand events. */
 const BODY_LIMIT = 1_048_576;
 
 export interface JanusRouteOptions {
-  readonly sources: readonly (JanusSettings & { readonly app: string })[];
-  readonly reader: StoreReader;
-  readonly writer: StoreWriter;
-  readonly clock: Clock;
-  readonly metrics: SourceMetrics;
+  readonly sources: readonly JanusSource[];
 }
 
 const janusAnswer = z.object({
@@ -55,9 +45,8 @@ const call: Call = {
   ],
 };
 
-export const janusRoutes: FastifyPluginAsync<JanusRouteOptions> = async (server, options) => {
-  const { clock, metrics, reader, sources, writer } = options;
-  const known = new Map(sources.map((settings) => [settings.name, new JanusSource(settings, reader, clock)]));
+export const janusRoutes: FastifyPluginAsync<JanusRouteOptions> = async (server, { sources }) => {
+  const known = new Map(sources.map((source) => [source.name, source]));
 
   server.post(
     '/v1/sfu/janus',
@@ -74,39 +63,7 @@ export const janusRoutes: FastifyPluginAsync<JanusRouteOptions> = async (server,
         const message = 'must name a source of the configuration whose kind is janus';
         throw new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues: [{ path: 'source', message }] });
       }
-      const { ignored, readings } = (await source.events()).read(request.body);
-      const now = clock.now();
-      const timely = readings.filter((reading) => windowIssues([reading], '', now).length === 0);
-      await writer.insert(
-        'egress_samples',
-        timely.map((reading) => egressRow(source.name, reading)),
-      );
-      metrics.heard(source.name, timely.length);
-      return { stored: timely.length, ignored: ignored + readings.length - timely.length };
+      return source.take(request.body);
     },
   );
 };
-
-/** One Janus, with what the store remembers of it; asked for with its first event. */
-class JanusSource {
-  readonly name: string;
-  readonly #events: () => Promise<JanusEvents>;
-  #made: Promise<JanusEvents> | undefined;
-
-  constructor(settings: JanusSettings & { readonly app: string }, reader: StoreReader, clock: Clock) {
-    this.name = settings.name;
-    this.#events = async () => {
-      const counters = new Counters();
-      await counters.restore(reader, settings.name, clock.now());
-      return new JanusEvents(settings, counters);
-    };
-  }
-
-  events(): Promise<JanusEvents> {
-    this.#made ??= this.#events().catch((error: unknown) => {
-      this.#made = undefined;
-      throw error;
-    });
-    return this.#made;
-  }
-}

@@ -12,11 +12,13 @@ import { Recent } from '../intake/recent.ts';
 import type { Counters } from './counters.ts';
 import type { JanusSettings } from './source-settings.ts';
 
-/** Type 32, subtype 3 (janus.jcfg.sample, "media stats"); type 64: what a plugin says. */
+/** Types of events and their subtypes (Janus' `events.h`). */
+const HANDLE = 2;
+const WEBRTC = 16;
 const MEDIA = 32;
 const MEDIA_STATS = 3;
 const PLUGIN = 64;
-const DETACHED = 2;
+const CORE = 256;
 
 const id = z.union([z.int().nonnegative(), z.string().regex(/^\d{1,20}$/)]);
 const head = z.object({ type: z.int(), subtype: z.int().optional(), timestamp: z.number().positive() });
@@ -38,23 +40,47 @@ const roomEvent = z.object({
   handle_id: id,
   event: z.object({ data: z.object({ room: z.union([z.int(), z.string()]) }) }),
 });
-const handleEvent = z.object({ session_id: id, handle_id: id, event: z.object({ name: z.string() }) });
+const endEvent = z.object({
+  session_id: id,
+  handle_id: id,
+  event: z.union([z.object({ name: z.literal('detached') }), z.object({ connection: z.literal('hangup') })]),
+});
 
-/** Handles whose room is remembered; the oldest gives way. */
+/** Handles that are remembered; the one that was heard of least lately gives way. */
 const MOST_HANDLES = 100_000;
 
-export class JanusEvents {
-  readonly #settings: Omit<JanusSettings, 'app'> & { readonly app: string };
-  readonly #counters: Counters;
-  readonly #rooms = new Recent<string>(MOST_HANDLES);
+interface Handle {
+  room: string;
+  /** When its statistics last came, Unix milliseconds; undefined: it is not in a call. */
+  toldAt: number | undefined;
+}
 
-  constructor(settings: Omit<JanusSettings, 'app'> & { readonly app: string }, counters: Counters) {
+export type OwnedJanusSettings = Omit<JanusSettings, 'app'> & { readonly app: string };
+
+export class JanusEvents {
+  readonly #settings: OwnedJanusSettings;
+  readonly #counters: Counters;
+  #handles = new Recent<Handle>(MOST_HANDLES);
+
+  constructor(settings: OwnedJanusSettings, counters: Counters) {
     this.#settings = settings;
     this.#counters = counters;
   }
 
+  /**
+   * Whether nothing is told any more of calls that have not ended, as far as we were told. Janus tells of every handle with each
+   * `stats_period`, so a handle that is missing while others are told of has ended without our hearing of it.
+   */
+  isSilent(now: number): boolean {
+    const within = this.#settings.silentSeconds * 1_000;
+    const inCall = [...this.#handles.values()].filter(({ toldAt }) => toldAt !== undefined);
+    const last = inCall.reduce((latest, { toldAt = 0 }) => Math.max(latest, toldAt), 0);
+    for (const handle of inCall) if ((handle.toldAt ?? 0) < last - within) handle.toldAt = undefined;
+    return inCall.length > 0 && last < now - within;
+  }
+
   /** The readings in one POST, of which nothing else is of interest; `ignored` are events that are not what Janus sends. */
-  read(body: unknown): { readings: EgressReading[]; ignored: number } {
+  read(body: unknown, now: number): { readings: EgressReading[]; ignored: number } {
     const events: readonly unknown[] = Array.isArray(body) ? body : [body];
     let ignored = 0;
     const readings = events.flatMap((event) => {
@@ -63,11 +89,15 @@ export class JanusEvents {
       if (!found.success) return [];
       const { subtype, timestamp, type } = found.data;
       if (type === PLUGIN) this.#learn(event);
-      if (type === DETACHED) this.#forget(event);
+      if (type === HANDLE || type === WEBRTC) this.#end(event);
+      // It has begun or is about to end: either way without the calls that it had.
+      if (type === CORE) this.#handles = new Recent<Handle>(MOST_HANDLES);
       if (type !== MEDIA || subtype !== MEDIA_STATS) return [];
       const stats = statsEvent.safeParse(event);
       if (!stats.success) ignored += 1;
-      return stats.success ? this.#readings(stats.data, Math.floor(timestamp / 1000)) : [];
+      if (!stats.success) return [];
+      this.#handle(stats.data).toldAt = now;
+      return this.#readings(stats.data, Math.floor(timestamp / 1000));
     });
     return { readings, ignored };
   }
@@ -89,7 +119,7 @@ export class JanusEvents {
         final: false,
         app,
         customId: opaqueId === 'customer' ? opaque : '',
-        call: this.#rooms.get(handle) ?? '',
+        call: this.#handles.get(handle)?.room ?? '',
         participant: opaqueId === 'participant' ? opaque : '',
       }),
     );
@@ -100,12 +130,19 @@ export class JanusEvents {
     const found = roomEvent.safeParse(event);
     if (!found.success) return;
     const room = shortName.safeParse(String(found.data.event.data.room));
-    if (room.success) this.#rooms.set(handleOf(found.data), room.data);
+    if (room.success) this.#handle(found.data).room = room.data;
   }
 
-  #forget(event: unknown): void {
-    const found = handleEvent.safeParse(event);
-    if (found.success && found.data.event.name === 'detached') this.#rooms.delete(handleOf(found.data));
+  /** A handle that hangs up may be used again, in its room. */
+  #end(event: unknown): void {
+    const found = endEvent.safeParse(event);
+    if (!found.success) return;
+    if ('name' in found.data.event) this.#handles.delete(handleOf(found.data));
+    else this.#handle(found.data).toldAt = undefined;
+  }
+
+  #handle(event: { handle_id: unknown; session_id: unknown }): Handle {
+    return this.#handles.use(handleOf(event), () => ({ room: '', toldAt: undefined }));
   }
 }
 

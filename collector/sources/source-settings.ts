@@ -67,6 +67,8 @@ export const sourceSettings = z.discriminatedUnion('kind', [
     kind: z.literal('janus'),
     /** What your application puts into `opaque_id`. */
     opaqueId: z.enum(['participant', 'customer']).default('participant'),
+    /** How long it may tell nothing of calls that it carries: longer than its `stats_period`. */
+    silentSeconds: z.int().min(2).max(3_600).default(60),
   }),
   z.strictObject({
     ...base,

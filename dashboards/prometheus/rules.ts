@@ -129,7 +129,8 @@ const collector: RuleGroup = {
     },
     {
       alert: 'TurnpikeSourceDown',
-      expr: `time() - ${metric('turnpike_source_heard_timestamp_seconds')} > 600`,
+      // A source that is up and has not been heard has nothing to tell: a Janus without calls.
+      expr: `time() - ${metric('turnpike_source_heard_timestamp_seconds')} > 600 and ${metric('turnpike_source_up')} == 0`,
       labels: { severity: 'warning' },
       annotations: {
         summary: 'Source {{ $labels.source }} was last heard {{ $value | humanizeDuration }} ago',

@@ -5,11 +5,14 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Counters } from '../../../collector/sources/counters.ts';
 import { JanusEvents } from '../../../collector/sources/janus.ts';
+import { JanusSource } from '../../../collector/sources/janus-source.ts';
 import { janusRoutes } from '../../../collector/sources/janus-routes.ts';
 import { SourceMetrics } from '../../../collector/sources/source-metrics.ts';
 import type { StoreReader } from '../../../collector/store/store.ts';
 import { ManualClock } from '../../../kernel/clock.ts';
+import { silentLog } from '../../../kernel/log.ts';
 import { Metrics } from '../../../kernel/metrics.ts';
+import { systemSleep } from '../../../kernel/sleep.ts';
 import { FakeWriter, service } from '../service.ts';
 import { totalOf } from './totals.ts';
 
@@ -24,7 +27,7 @@ function recorded(name: string): Post[] {
   return lines.map((line) => JSON.parse(line) as Post);
 }
 
-const settings = { kind: 'janus', name: 'sfu', app: 'demo', opaqueId: 'participant' } as const;
+const settings = { kind: 'janus', name: 'sfu', app: 'demo', opaqueId: 'participant', silentSeconds: 60 } as const;
 const events = (change = {}) => new JanusEvents({ ...settings, ...change }, new Counters());
 
 /** Bytes sent, counted the plain way: the most that each medium of each handle has shown. */
@@ -41,7 +44,7 @@ function sentIn(posts: readonly Post[]): bigint {
 }
 
 const readAll = (reader: JanusEvents, posts: readonly Post[]) =>
-  posts.flatMap(({ body }) => reader.read(body).readings);
+  posts.flatMap(({ body, receivedAt }) => reader.read(body, receivedAt).readings);
 
 describe('the events of Janus', () => {
   it.each(['clean', 'crash', 'hangup-combined-gzip'])('come to every byte that was sent to clients: %s', (name) => {
@@ -96,9 +99,53 @@ describe('the events of Janus', () => {
     });
     fc.assert(
       fc.property(fc.oneof(fc.jsonValue(), fc.array(shape), fc.array(fc.jsonValue())), (body) => {
-        expect(events().read(body).readings).toEqual([]);
+        expect(events().read(body, 0).readings).toEqual([]);
       }),
     );
+  });
+});
+
+describe('a Janus that tells nothing any more', () => {
+  const SILENT = 60_000;
+  const T = Date.UTC(2026, 10, 21);
+  const handle = (number: number) => ({ session_id: 1, handle_id: number, timestamp: T * 1_000 });
+  const told = (number: number) => ({
+    ...handle(number),
+    type: 32,
+    subtype: 3,
+    event: { media: 'audio', 'bytes-sent': 1 },
+  });
+  const hungUp = (number: number) => ({ ...handle(number), type: 16, event: { connection: 'hangup', reason: '' } });
+  const detached = (number: number) => ({ ...handle(number), type: 2, event: { name: 'detached' } });
+  const core = (status: string) => ({ timestamp: T * 1_000, type: 256, event: { status } });
+  /** Whether it is missed when the silence has lasted just as long as it may, and a millisecond longer. */
+  const missed = (...bodies: object[][]) => {
+    const reader = events();
+    for (const [index, body] of bodies.entries()) reader.read(body, T + index * SILENT * 1.5);
+    const end = T + (bodies.length - 1) * SILENT * 1.5;
+    return [reader.isSilent(end + SILENT), reader.isSilent(end + SILENT + 1)];
+  };
+
+  it.each([
+    ['is missed while a handle is in a call', [[told(1)]], true],
+    ['is not missed before anybody has called', [[core('started')]], false],
+    ['is not missed when who was in the call has hung up', [[told(1), hungUp(1)]], false],
+    ['is not missed when every handle has been detached', [[told(1), told(2), detached(1), detached(2)]], false],
+    ['is missed when one of two is left', [[told(1), told(2), detached(1)]], true],
+    ['is missed when a handle that hung up calls again', [[told(1), hungUp(1), told(1)]], true],
+    ['is not missed for the calls of before it was started again', [[told(1)], [core('started')]], false],
+    ['is not missed when it has been shut down', [[told(1), core('shutdown')]], false],
+  ])('%s', (_, bodies, isMissed) => {
+    expect(missed(...bodies)).toEqual([false, isMissed]);
+  });
+
+  it('is not missed for a handle whose end was not told, when the others have ended', () => {
+    const reader = events();
+    reader.read([told(1), told(2)], T);
+    reader.read([told(2)], T + SILENT + 1);
+    expect(reader.isSilent(T + SILENT + 2)).toBe(false);
+    reader.read([detached(2)], T + SILENT + 3);
+    expect(reader.isSilent(T + SILENT * 9)).toBe(false);
   });
 });
 
@@ -110,13 +157,10 @@ describe('POST /v1/sfu/janus', () => {
     const writer = new FakeWriter();
     const metrics = new Metrics();
     const { http } = service(clock);
-    await http.register(janusRoutes, {
-      sources,
-      reader: nothing,
-      writer,
-      clock,
-      metrics: new SourceMetrics(metrics, clock),
-    });
+    const shown = new SourceMetrics(metrics, clock);
+    const parts = { reader: nothing, writer, clock, metrics: shown, sleep: systemSleep, log: silentLog };
+    const made = sources.map((each) => new JanusSource({ ...parts, settings: each }));
+    await http.register(janusRoutes, { sources: made });
     const post = (body: Buffer, headers: Record<string, string> = {}, url = '/v1/sfu/janus') => {
       const authorization = `Basic ${Buffer.from('janus:source-token').toString('base64')}`;
       return http.inject({
@@ -126,7 +170,7 @@ describe('POST /v1/sfu/janus', () => {
         payload: body,
       });
     };
-    return { post, writer, metrics };
+    return { clock, post, sources: made, writer, metrics };
   }
 
   it('takes what Janus sends, with Basic credentials and compressed as it is', async () => {
@@ -154,6 +198,24 @@ describe('POST /v1/sfu/janus', () => {
     const answer = await post(gzipSync(JSON.stringify([bad, old, event, 'nonsense'])), { 'content-encoding': 'gzip' });
     expect(answer.json()).toEqual({ stored: 1, ignored: 3 });
     expect(writer.rowsOf('egress_samples')).toHaveLength(1);
+  });
+
+  it('is missed by its source while it tells nothing of its calls, and heard again with the next event', async () => {
+    const posts = recorded('clean');
+    const [call, next] = posts.filter(({ body }) => body.some(({ subtype, type }) => type === 32 && subtype === 3));
+    const { clock, metrics, post, sources } = await collector(call?.receivedAt ?? 0);
+    const up = async () => (await metrics.gauge('turnpike_source_up').get()).values[0]?.value;
+    const heard = async () => (await metrics.gauge('turnpike_source_heard_timestamp_seconds').get()).values[0]?.value;
+    await post(Buffer.from(JSON.stringify(call?.body)));
+    clock.advance(60_000);
+    await sources[0]?.tick();
+    expect([await up(), await heard()]).toEqual([1, (call?.receivedAt ?? 0) / 1_000]);
+    clock.advance(1);
+    await sources[0]?.tick();
+    expect([await up(), await heard()]).toEqual([0, (call?.receivedAt ?? 0) / 1_000]);
+    await post(Buffer.from(JSON.stringify(next?.body)));
+    await sources[0]?.tick();
+    expect([await up(), await heard()]).toEqual([1, clock.now() / 1_000]);
   });
 
   it('must know which Janus it is when there are several', async () => {
