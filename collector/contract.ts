@@ -318,21 +318,37 @@ export type CallDetail = Answer<typeof callDetail>;
 
 export const usageGroups = ['app', 'call', 'customer'] as const;
 
-/** GET /v1/usage: bytes sent to clients after `from` and up to `to`, as metered; not yet rated. */
+/** How a figure came about. */
+export const usageGrades = ['metered', 'split_by_clients', 'residual'] as const;
+
+/** GET /v1/usage: bytes sent to clients after `from` and up to `to`; not yet rated. The sums are those metered, however they are divided. */
 export const usageAnswer = z
   .object({
     from: time,
     to: time,
     group: z.enum(usageGroups),
     usage: z.array(
-      z.object({
-        app: z.string(),
-        key: z
-          .string()
-          .describe('The call or the customer; empty when grouped by app, or when the credential named none.'),
-        turnBytes: bytesText,
-        sfuBytes: bytesText,
-      }),
+      z
+        .object({
+          app: z.string(),
+          key: z
+            .string()
+            .describe('The call or the customer; empty when grouped by app, or when nothing tells which it was.'),
+          turnBytes: bytesText,
+          sfuBytes: bytesText,
+          grade: z
+            .enum(usageGrades)
+            .describe(
+              'metered: counted for this key. split_by_clients: counted for a whole source, and divided by what its clients say that they received. residual: what none of them received.',
+            ),
+          source: z.string().exactOptional().describe('Whose bytes were divided.'),
+          claimedBytes: bytesText.exactOptional().describe('What the clients say; beside split_by_clients.'),
+          scaled: z
+            .boolean()
+            .exactOptional()
+            .describe('Whether clients claimed more than was counted in some hour, and were scaled down to it.'),
+        })
+        .meta({ id: 'UsageLine' }),
     ),
   })
   .meta({ id: 'Usage' });

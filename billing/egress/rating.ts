@@ -7,7 +7,7 @@
 import { decimal, minorDigits, quotient } from '../../kernel/money.ts';
 import type { Money } from '../../kernel/money.ts';
 import type { Meter, MeteredUsage, RateCard } from '../contract.ts';
-import { allocate } from './allocation.ts';
+import { allocate } from '../../kernel/allocation.ts';
 
 export interface RatedUsage extends MeteredUsage {
   /** Bytes of this SFU usage that a TURN relay sent on, and that are charged there. */

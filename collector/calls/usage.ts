@@ -1,7 +1,11 @@
-/** Metered bytes of any span of time, by app, call or customer. */
+/** Bytes of any span of time, by app, call or customer. */
 import { z } from 'zod';
+import { TurnpikeError } from '../../kernel/errors.ts';
 import type { UsageAnswer } from '../contract.ts';
 import type { StoreReader } from '../store/store.ts';
+import { splitEgress } from './egress-split.ts';
+import type { Claim } from './egress-split.ts';
+import { splitRow, splitSourcesRow, splitSourcesSql, splitSql } from './split-queries.ts';
 
 const keys = { app: `''`, call: 'latest_call_id', customer: 'latest_custom_id' } as const satisfies Record<
   UsageAnswer['group'],
@@ -24,7 +28,7 @@ FROM (
     toUInt64(max(client_tx_bytes) - maxIf(client_tx_bytes, window_end <= span_start)) AS egress
   FROM egress_samples
   WHERE window_end <= span_end AND ({app:String} = '' OR app_id = {app:String})
-    AND ({source:String} = '' OR source = {source:String})
+    AND ({source:String} = '' OR source = {source:String}) AND source NOT IN {split:Array(String)}
     AND (app_id, server_id, boot_id, object_id) IN (
       SELECT app_id, server_id, boot_id, object_id FROM egress_samples
       WHERE window_end > span_start AND window_end <= span_end AND ({app:String} = '' OR app_id = {app:String})
@@ -52,13 +56,88 @@ export interface UsageWanted {
   readonly source?: string;
 }
 
+type Line = UsageAnswer['usage'][number];
+
 export async function usageOf(reader: StoreReader, wanted: UsageWanted): Promise<UsageAnswer> {
   const { app, from, to, group, source = '' } = wanted;
-  const rows = await reader.select(usageRow, usageSql(group), { app, from, to, source, limit: MAX_ROWS });
+  // Only calls are told apart by what clients say: they know neither app nor customer.
+  const split = group === 'call' ? await reader.select(splitSourcesRow, splitSourcesSql, { app, from, to }) : [];
+  const span = { app, from, to };
+  const sources = split.map((row) => row.source);
+  const [metered, divided] = await Promise.all([
+    reader.select(usageRow, usageSql(group), { ...span, source, split: sources, limit: MAX_ROWS }),
+    sources.length === 0 ? [] : splitLines(reader, { ...span, sources }),
+  ]);
+  const lines = metered.map((row): Line => ({
+    app: row.app_id,
+    key: row.key,
+    turnBytes: row.turn_bytes,
+    sfuBytes: row.sfu_bytes,
+    grade: 'metered',
+  }));
   return {
     from: new Date(from).toISOString(),
     to: new Date(to).toISOString(),
     group,
-    usage: rows.map((row) => ({ app: row.app_id, key: row.key, turnBytes: row.turn_bytes, sfuBytes: row.sfu_bytes })),
+    usage: [...lines, ...divided].sort(byPlace),
   };
+}
+
+/** Windows times calls of one question. */
+const MAX_CLAIMS = 100_000;
+
+interface SplitWanted {
+  readonly app: string;
+  readonly from: number;
+  readonly to: number;
+  readonly sources: readonly string[];
+}
+
+/** Throws TP_KERNEL_INVALID for a span with more calls than can be divided at once: to leave any out would give theirs to others. */
+async function splitLines(reader: StoreReader, wanted: SplitWanted): Promise<Line[]> {
+  const rows = await reader.select(splitRow, splitSql, { ...wanted, limit: MAX_CLAIMS + 1 });
+  if (rows.length > MAX_CLAIMS) {
+    const message = `must be nearer to \`from\`: there are more calls than can be told apart at once`;
+    throw new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues: [{ path: 'to', message }] });
+  }
+  const owners = new Map<string, { app: string; source: string; windows: Map<string, Window> }>();
+  for (const row of rows) {
+    const name = JSON.stringify([row.app_id, row.source]);
+    const owner = owners.get(name) ?? { app: row.app_id, source: row.source, windows: new Map<string, Window>() };
+    owners.set(name, owner);
+    const window = owner.windows.get(row.window) ?? { bytes: row.counted_bytes, claims: [] };
+    owner.windows.set(row.window, window);
+    if (row.call_id !== '') window.claims.push({ key: row.call_id, bytes: row.claimed_bytes });
+  }
+  return [...owners.values()].flatMap(({ app, source, windows }) => linesOf(app, source, [...windows.values()]));
+}
+
+interface Window {
+  readonly bytes: bigint;
+  readonly claims: Claim[];
+}
+
+function linesOf(app: string, source: string, windows: readonly Window[]): Line[] {
+  const { residual, shares } = splitEgress(windows);
+  const line = (key: string, bytes: bigint) => ({ app, key, turnBytes: '0', sfuBytes: bytes.toString(), source });
+  return [
+    ...shares.map(({ bytes, claimed, key }): Line => ({
+      ...line(key, bytes),
+      grade: 'split_by_clients',
+      claimedBytes: claimed.toString(),
+      scaled: claimed > bytes,
+    })),
+    { ...line('', residual), grade: 'residual' },
+  ];
+}
+
+const byText = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
+
+function byPlace(one: Line, other: Line): number {
+  return (
+    byText(one.app, other.app) ||
+    byText(one.key, other.key) ||
+    byText(one.grade, other.grade) ||
+    byText(one.source ?? '', other.source ?? '')
+  );
 }

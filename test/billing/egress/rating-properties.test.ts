@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { allocate } from '../../../billing/egress/allocation.ts';
+import { allocate } from '../../../kernel/allocation.ts';
 import type { MeteredUsage, RateCard } from '../../../billing/contract.ts';
 import { decimal } from '../../../kernel/money.ts';
 import { cloudflare, statement, TB } from './usage-rows.ts';

@@ -354,19 +354,19 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
         to: '2026-11-21T00:00:00.000Z',
         group: 'call',
         usage: [
-          { app: 'demo', key: 'recorded', turnBytes: String(2n ** 60n + 16n), sfuBytes: '77' },
-          { app: 'demo', key: 'relayed', turnBytes: '1000', sfuBytes: '0' },
-          { app: 'idle', key: 'left', turnBytes: '500', sfuBytes: '0' },
-          { app: 'shop', key: 'recorded', turnBytes: '3', sfuBytes: '0' },
-          { app: 'shop', key: 'shops', turnBytes: '9', sfuBytes: '0' },
+          { app: 'demo', key: 'recorded', turnBytes: String(2n ** 60n + 16n), sfuBytes: '77', grade: 'metered' },
+          { app: 'demo', key: 'relayed', turnBytes: '1000', sfuBytes: '0', grade: 'metered' },
+          { app: 'idle', key: 'left', turnBytes: '500', sfuBytes: '0', grade: 'metered' },
+          { app: 'shop', key: 'recorded', turnBytes: '3', sfuBytes: '0', grade: 'metered' },
+          { app: 'shop', key: 'shops', turnBytes: '9', sfuBytes: '0', grade: 'metered' },
         ],
       });
       expect((await usage(`${day}&group=customer&app=demo`)).usage).toEqual([
-        { app: 'demo', key: '', turnBytes: String(2n ** 60n + 1_011n), sfuBytes: '77' },
-        { app: 'demo', key: 'acme', turnBytes: '5', sfuBytes: '0' },
+        { app: 'demo', key: '', turnBytes: String(2n ** 60n + 1_011n), sfuBytes: '77', grade: 'metered' },
+        { app: 'demo', key: 'acme', turnBytes: '5', sfuBytes: '0', grade: 'metered' },
       ]);
       expect((await usage(day, 'shop-token')).usage).toEqual([
-        { app: 'shop', key: '', turnBytes: '12', sfuBytes: '0' },
+        { app: 'shop', key: '', turnBytes: '12', sfuBytes: '0', grade: 'metered' },
       ]);
     });
 
@@ -374,7 +374,7 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
       const cut = new Date(NOW - 8 * second).toISOString();
       const [before] = (await usage(`from=2026-11-20T17:30:00Z&to=${cut}&app=demo`)).usage;
       const [after] = (await usage(`from=${cut}&to=2026-11-21T00:00:00Z&app=demo`)).usage;
-      expect(after).toEqual({ app: 'demo', key: '', turnBytes: '1', sfuBytes: '0' });
+      expect(after).toEqual({ app: 'demo', key: '', turnBytes: '1', sfuBytes: '0', grade: 'metered' });
       expect(before?.turnBytes).toBe(String(2n ** 60n + 15n));
     });
 
@@ -385,13 +385,13 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
       expect((await usage(`from=${cut}&to=2026-11-21T00:00:00Z&app=demo`)).usage).toEqual([]);
       const earlier = new Date(NOW - 10 * second).toISOString(); // of the first readings, of which one goes on
       const [after] = (await usage(`from=${earlier}&to=2026-11-21T00:00:00Z&app=demo`)).usage;
-      expect(after).toMatchObject({ turnBytes: '1', sfuBytes: '0' });
+      expect(after).toMatchObject({ turnBytes: '1', sfuBytes: '0', grade: 'metered' });
     });
 
     it('names nobody who was not metered in the span', async () => {
       const cut = new Date(NOW - 8 * second).toISOString();
       expect((await usage(`from=${cut}&to=2026-11-21T00:00:00Z&app=demo&group=call`)).usage).toEqual([
-        { app: 'demo', key: 'recorded', turnBytes: '1', sfuBytes: '0' },
+        { app: 'demo', key: 'recorded', turnBytes: '1', sfuBytes: '0', grade: 'metered' },
       ]);
     });
 
