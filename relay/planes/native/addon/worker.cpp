@@ -149,7 +149,7 @@ void Worker::run() {
         receiveRelay(number);
       }
     }
-    outbox_.flush();
+    pass();
     for (const uint32_t slot : over_) {
       Allocation* allocation = at(slot);
       if (allocation == nullptr || allocation->ended) continue;
@@ -357,13 +357,22 @@ void Worker::retryNotices() {
 
 // --- Packets
 
+// What was read goes out: its room is wanted, or the turn is over.
+void Worker::pass() {
+  outbox_.flush();
+  inbox_.clear();
+}
+
 void Worker::receive(uint32_t listener) {
-  for (int turn = 0; turn < kTurns; turn += 1) {
-    const int count = inbox_.read(listeners[listener].fd);
+  bool more = true;
+  for (int turn = 0; turn < kTurns && more; turn += 1) {
+    if (inbox_.end() > Inbox::kBatch / 2) pass();
+    const unsigned first = inbox_.end();
+    more = inbox_.read(listeners[listener].fd);
     // What was told before these came is obeyed before they are judged.
     obey();
     const double now = clock_.now();
-    for (int index = 0; index < count; index += 1) {
+    for (unsigned index = first; index < inbox_.end(); index += 1) {
       Endpoint source;
       const bool known = turnpike::endpointOf(inbox_.source(index), source);
       inbox_.datagrams(index, [&](const uint8_t* bytes, size_t length) {
@@ -371,23 +380,24 @@ void Worker::receive(uint32_t listener) {
         else drop(kMalformed);
       });
     }
-    outbox_.flush();
-    if (count < static_cast<int>(Inbox::kBatch)) return;
   }
 }
 
 void Worker::receiveRelay(uint32_t slot) {
-  for (int turn = 0; turn < kTurns; turn += 1) {
+  bool more = true;
+  for (int turn = 0; turn < kTurns && more; turn += 1) {
     const Allocation* before = at(slot);
     if (before == nullptr || before->ended) return;
     const uint32_t generation = before->generation;
-    const int count = inbox_.read(before->relay.fd);
+    if (inbox_.end() > Inbox::kBatch / 2) pass();
+    const unsigned first = inbox_.end();
+    more = inbox_.read(before->relay.fd);
     obey();
     Allocation* present = at(slot);
     if (present == nullptr || present->ended || present->generation != generation) return;
     Allocation& allocation = *present;
     const double now = clock_.now();
-    for (int index = 0; index < count; index += 1) {
+    for (unsigned index = first; index < inbox_.end(); index += 1) {
       Endpoint source;
       const bool known = turnpike::endpointOf(inbox_.source(index), source);
       inbox_.datagrams(index, [&](const uint8_t* bytes, size_t length) {
@@ -395,8 +405,6 @@ void Worker::receiveRelay(uint32_t slot) {
         else drop(kNoPermission);
       });
     }
-    outbox_.flush();
-    if (count < static_cast<int>(Inbox::kBatch)) return;
   }
 }
 

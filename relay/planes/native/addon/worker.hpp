@@ -72,6 +72,7 @@ class Worker {
   void finish(uint32_t slot);
   void hops();
 
+  void pass();
   void receive(uint32_t listener);
   void receiveRelay(uint32_t slot);
   void fromClient(uint32_t listener, const Endpoint& source, const uint8_t* bytes, size_t length, double now);
