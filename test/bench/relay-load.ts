@@ -43,6 +43,10 @@ interface Load {
     readonly seconds: number;
     /** Octets of the smallest datagram that counts. */
     readonly least: number;
+    /** 1: what a flow sends at a time goes to the kernel as one run (UDP_SEGMENT). */
+    readonly runs: 0 | 1;
+    /** 1: sinks take runs of datagrams in one piece (UDP_GRO). */
+    readonly gro: 0 | 1;
   }): Promise<Outcome>;
 }
 
@@ -60,6 +64,10 @@ export interface Case {
   /** Octets. */
   readonly payload: number;
   readonly allocations: number;
+  /** How packets reach the server, if its sockets take runs in one piece: by themselves, or so. */
+  readonly arrival: 'single' | 'runs';
+  /** How those who receive from the server take what it sends in runs. */
+  readonly receivers: 'single' | 'runs';
 }
 
 /** Clients with an allocation each and one peer, ready for data. */
@@ -100,7 +108,7 @@ export class Scene {
     }
   }
 
-  run({ framing, direction, payload }: Case, rate: number, seconds: number): Promise<Outcome> {
+  run({ arrival, direction, framing, payload, receivers }: Case, rate: number, seconds: number): Promise<Outcome> {
     const data = Buffer.alloc(payload, 0x5a);
     const peer = { address: HOST, port: this.#sink.port };
     const flows = this.#clients.flatMap(({ fd, turn, relayed }) => {
@@ -113,7 +121,8 @@ export class Scene {
       ...(direction === 'down' ? [] : [this.#sink.fd]),
       ...(direction === 'up' ? [] : this.#clients.map(({ fd }) => fd)),
     ];
-    return this.#load.run({ flows, sinks, rate, seconds, least: payload });
+    const [runs, gro] = [arrival === 'runs' ? 1 : 0, receivers === 'runs' ? 1 : 0] as const;
+    return this.#load.run({ flows, sinks, rate, seconds, least: payload, runs, gro });
   }
 
   close(): void {
@@ -129,13 +138,21 @@ export class Scene {
   }
 }
 
-/** What the generator can do with nothing between its two ends, in packets a second, and at what CPU for each. */
-export async function ceilingOf(load: Load, payload: number): Promise<{ rate: number; microseconds: number }> {
+/** Packets a second that the generator moves with nothing between its two ends. */
+export async function ceilingOf(load: Load, { arrival, payload }: Pick<Case, 'arrival' | 'payload'>): Promise<number> {
   const [from, to] = [load.open(), load.open()];
   const flow = { fd: from.fd, port: to.port, bytes: Buffer.alloc(payload, 0x5a) };
-  const flows = Array.from({ length: 20 }, () => flow);
-  const { received, sendCpu, receiveCpu } = await load.run({ flows, sinks: [to.fd], rate: 5e6, seconds: 2, least: 1 });
+  const runs = arrival === 'runs' ? 1 : 0;
+  const { received } = await load.run({
+    flows: [flow],
+    sinks: [to.fd],
+    rate: 1e7,
+    seconds: 1,
+    least: 1,
+    runs,
+    gro: runs,
+  });
   load.close(from.fd);
   load.close(to.fd);
-  return { rate: received / 2, microseconds: ((sendCpu + receiveCpu) / received) * 1e6 };
+  return received;
 }

@@ -23,7 +23,7 @@ export function labelOf(name: Measured, otherCoturn: string | undefined): string
     'native-2': 'Turnpike native, 2 threads',
     turnpike: 'Turnpike dgram',
     coturn: `coturn ${versionOf(DEBIAN_COTURN)}`,
-    'other-coturn': otherCoturn === undefined ? '' : `coturn ${versionOf(otherCoturn)}`,
+    'other-coturn': otherCoturn === undefined ? '' : `coturn ${versionOf(otherCoturn)} (${otherCoturn})`,
     'node-turn': 'node-turn',
   };
   return labels[name];

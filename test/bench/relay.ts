@@ -1,104 +1,82 @@
 /**
  * What one relayed packet costs, how fast a relay is, and what an allocation costs: Turnpike's planes beside coturn and node-turn,
- * over loopback, in one run.
+ * over loopback, in one run. `--help` lists the options.
  *
- *     npm run bench:relay -- [--framing channel,indication] [--direction up,down,both] [--payload 172,1000]
- *         [--allocations 20,1000] [--rate 200000] [--seconds 3] [--rounds 3] [--servers native,turnpike,coturn,…]
- *         [--coturn PATH] [--json FILE] [--only packets,highest,allocations]
- *
- * Every comma makes a case of its own; what is printed without any is ChannelData of 1,000 octets, up and down, for 20 allocations.
  * Servers take turns in every round, so that what disturbs the machine disturbs all of them, and medians are told. CPU is that
  * of the server's process (user and system, from /proc), by packets that came out of it, after a warm-up. A server of one thread
- * is held to one core. Loopback has no network card and the generator shares the machine: compare ratios, not absolutes.
+ * has a core; where there are more than two, the generator has the others. Loopback has no network card: what a server sends is also received in its own time, up to
+ * the receiver's socket. Compare ratios, not absolutes.
  */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { textTable } from '../../kernel/text-table.ts';
 import { cpuOf, memoryOf } from './processes.ts';
-import { buildLoad, ceilingOf, HOST, PASSWORD, Scene, USER } from './relay-load.ts';
+import { buildLoad, ceilingOf, Scene } from './relay-load.ts';
 import type { Case, Outcome } from './relay-load.ts';
-import { serve } from './relay-servers.ts';
-import type { ServerName } from './relay-servers.ts';
+import { isPresent, labelOf, leaveCore, serveAsChild, Server } from './relay-process.ts';
+import type { Measured } from './relay-process.ts';
 
-const LABELS: Record<ServerName, string> = {
-  native: 'Turnpike native, 1 thread',
-  'native-2': 'Turnpike native, 2 threads',
-  turnpike: 'Turnpike dgram',
-  coturn: 'coturn',
-  'node-turn': 'node-turn',
-};
+const HELP = `npm run bench:relay -- [options]     (about five minutes; --full: half an hour)
+
+Every comma makes a case of its own.
+  --servers      native, native-2 (two threads), turnpike (the dgram plane), coturn (Debian's), node-turn; default: all
+  --coturn PATH  another coturn beside them
+  --framing      channel, indication; default: channel
+  --direction    up (client to peer), down, both; default: up,down
+  --payload      octets; default: 1000
+  --allocations  default: 20
+  --full         every framing and direction, payloads of 172 and 1000, 20 and 1000 allocations
+  --rate         packets a second offered; default: 200000
+  --arrival      single, runs; default: single. How packets reach the server: one by one, or the four that a flow sends
+                 at a time as one run to a socket that takes runs (UDP_GRO), as a network card hands them over
+  --receivers    runs, single; default: runs. Whether those who receive from the server take runs in one piece
+  --seconds      of each measurement; default: 3
+  --rounds       default: 3
+  --only         packets, highest, allocations; default: all
+  --json FILE
+`;
 /** node-turn cannot be offered more: it drops everything that it does not get to. */
 const GENTLE_RATE = 20_000;
 /** Packets lost of a thousand at which a rate is called too high. */
 const LOSS = 1;
+/** Steps on the way to the highest rate: first these, then those from the last that held. */
+const STRIDE = 1.3;
+const STEP = 1.05;
 /** Allocations whose cost and memory is told. */
 const IDLE = 1000;
 /** Those before them: code is compiled, pools are filled. */
 const BEFORE = 3000;
 const WARM_UP = 0.5;
 
+const isChild = process.argv[2] === 'serve';
 const { values } = parseArgs({
-  args: process.argv[2] === 'serve' ? [] : process.argv.slice(2),
+  args: isChild ? [] : process.argv.slice(2),
   options: {
-    framing: { type: 'string', default: 'channel' },
-    direction: { type: 'string', default: 'up,down' },
-    payload: { type: 'string', default: '1000' },
-    allocations: { type: 'string', default: '20' },
+    help: { type: 'boolean', default: false },
+    full: { type: 'boolean', default: false },
+    framing: { type: 'string' },
+    direction: { type: 'string' },
+    payload: { type: 'string' },
+    allocations: { type: 'string' },
+    arrival: { type: 'string', default: 'single' },
+    receivers: { type: 'string', default: 'runs' },
     rate: { type: 'string', default: '200000' },
     seconds: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '3' },
     servers: { type: 'string', default: 'native,native-2,turnpike,coturn,node-turn' },
-    coturn: { type: 'string', default: '/usr/bin/turnserver' },
+    coturn: { type: 'string' },
     only: { type: 'string', default: 'packets,highest,allocations' },
     json: { type: 'string' },
   },
 });
+const load = isChild || values.help ? undefined : buildLoad();
 
-class Server {
-  readonly name: ServerName;
-  readonly port: number;
-  readonly #child: ChildProcess;
-
-  constructor(name: ServerName, port: number) {
-    this.name = name;
-    this.port = port;
-    const own = [process.execPath, process.argv[1] ?? '', 'serve', name, String(port)];
-    const coturn = [
-      `${values.coturn} -n --log-file=/dev/null --no-stdout-log --pidfile=/dev/null --no-cli --no-tls --no-dtls -m 1`,
-      `-L ${HOST} -E ${HOST} -p ${port} --min-port=20000 --max-port=29999 --allow-loopback-peers`,
-      `--lt-cred-mech -r bench -u ${USER}:${PASSWORD}`,
-    ].flatMap((line) => line.split(' '));
-    const command = name === 'coturn' ? coturn : own;
-    const pinned = name !== 'native-2' && existsSync('/usr/bin/taskset') ? ['/usr/bin/taskset', '-c', '1'] : [];
-    const [program = '', ...parameters] = [...pinned, ...command];
-    this.#child = spawn(program, parameters, {
-      stdio: ['ignore', 'ignore', name === 'coturn' ? 'ignore' : 'inherit'],
-    });
-  }
-
-  get pid(): number {
-    if (this.#child.pid === undefined) throw new Error(`cannot start ${this.name}`);
-    return this.#child.pid;
-  }
-
-  async stop(): Promise<void> {
-    const exited = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
-    await exited;
-  }
-}
-
-const load = process.argv[2] === 'serve' ? undefined : buildLoad();
-
-async function withServer<T>(name: ServerName, use: (server: Server, scene: Scene) => T | Promise<T>): Promise<T> {
+async function withServer<T>(name: Measured, use: (server: Server, scene: Scene) => T | Promise<T>): Promise<T> {
   if (load === undefined) throw new Error('unreachable');
   const scene = new Scene(load);
-  const server = new Server(name, scene.server);
+  const server = new Server(name, scene.server, values.coturn);
   try {
     return await use(server, scene);
   } finally {
@@ -136,7 +114,7 @@ function figures(
   };
 }
 
-async function measure(name: ServerName, of: Case, rate: number, seconds: number): Promise<Figures> {
+async function measure(name: Measured, of: Case, rate: number, seconds: number): Promise<Figures> {
   return await withServer(name, async ({ pid }, scene) => {
     scene.allocate(of.allocations);
     scene.admit(of.framing);
@@ -156,12 +134,19 @@ function median(rounds: readonly Figures[]): Figures {
 }
 
 const list = (text: string): string[] => text.split(',').filter((word) => word !== '');
+const fixed = (value: number, digits = 0): string => value.toFixed(digits);
 /** Nothing where no packet brought its stamp. */
 const latency = (microseconds: number): string => (microseconds === 0 ? '' : fixed(microseconds));
-const fixed = (value: number, digits = 0): string => value.toFixed(digits);
+const label = (name: Measured): string => labelOf(name, values.coturn);
 
-async function packets(names: readonly ServerName[], of: Case): Promise<Record<string, Figures>> {
-  const rounds = new Map<ServerName, Figures[]>();
+function print(title: string, columns: readonly string[], body: readonly (readonly string[])[]): void {
+  console.log(`\n${title}`);
+  const right = columns.map((column) => ({ title: column, align: 'right' }) as const);
+  for (const line of textTable([{ title: '' }, ...right], body)) console.log(line);
+}
+
+async function packets(names: readonly Measured[], of: Case): Promise<Record<string, Figures>> {
+  const rounds = new Map<Measured, Figures[]>();
   for (let round = 0; round < Number(values.rounds); round += 1) {
     for (const name of names) {
       const rate = name === 'node-turn' ? Math.min(GENTLE_RATE, Number(values.rate)) : Number(values.rate);
@@ -169,50 +154,80 @@ async function packets(names: readonly ServerName[], of: Case): Promise<Record<s
     }
   }
   const medians = new Map([...rounds].map(([name, each]) => [name, median(each)]));
-  const coturn = medians.get('coturn');
-  console.log(`\n${of.framing}, ${of.direction}, ${of.payload} octets of payload, ${of.allocations} allocations`);
-  const right = (title: string) => ({ title, align: 'right' }) as const;
-  const titles = ['offered/s', 'relayed/s', 'loss', 'CPU µs/packet', 'user', 'system', '× coturn', 'p50 µs', 'p99 µs'];
+  const coturn = medians.get('coturn') ?? medians.get('other-coturn');
+  const columns = ['offered/s', 'relayed/s', 'loss', 'CPU µs/packet', 'user', 'system', '× coturn', 'p50 µs', 'p99 µs'];
   const body = [...medians].map(([name, { loss, offered, p50, p99, relayed, system, user }]) => {
     const ratio = coturn === undefined ? '' : fixed((user + system) / (coturn.user + coturn.system), 2);
     const cost =
       relayed === 0
         ? ['relays nothing', '', '', '']
         : [fixed(user + system, 2), fixed(user, 2), fixed(system, 2), ratio];
-    return [
-      LABELS[name],
-      fixed(offered),
-      fixed(relayed),
-      `${fixed(loss * 100, 2)} %`,
-      ...cost,
-      latency(p50),
-      latency(p99),
-    ];
+    const rates = [fixed(offered), fixed(relayed), `${fixed(loss * 100, 2)} %`];
+    return [label(name), ...rates, ...cost, latency(p50), latency(p99)];
   });
-  for (const line of textTable([{ title: '' }, ...titles.map(right)], body)) console.log(line);
+  print(titleOf(of), columns, body);
   return Object.fromEntries(medians);
 }
 
-/** The highest rate, in steps of a tenth, with fewer than one packet in a thousand lost, and the latency at half of it. */
-async function highest(name: ServerName, of: Case): Promise<{ rate: number; p50: number; p99: number }> {
+function titleOf({ allocations, arrival, direction, framing, payload }: Case): string {
+  const runs = arrival === 'runs' ? ', arriving in runs' : '';
+  return `${framing}, ${direction}, ${payload} octets of payload, ${allocations} allocations${runs}`;
+}
+
+interface Highest {
+  readonly rate: number;
+  /** At half the rate, microseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  /** The generator could not send more. */
+  readonly isGenerators: boolean;
+}
+
+/** The highest rate with fewer than one packet in a thousand lost, and the latency at half of it. */
+async function highest(name: Measured, of: Case): Promise<Highest> {
   return await withServer(name, async (_server, scene) => {
     scene.allocate(of.allocations);
     scene.admit(of.framing);
-    let rate = 0;
-    let misses = 0;
-    for (let next = name === 'node-turn' ? 2000 : 20_000; misses < 2; next *= 1.1) {
-      const { received, sent } = await scene.run(of, next, 1);
-      const kept = sent >= next * 0.97;
-      misses = kept && sent - received <= (sent * LOSS) / 1000 ? 0 : misses + 1;
-      if (misses === 0) rate = sent;
-    }
+    await scene.run(of, GENTLE_RATE, WARM_UP);
+    let isGenerators = false;
+    const holds = async (rate: number): Promise<boolean> => {
+      const { received, sent } = await scene.run(of, rate, 1);
+      isGenerators = sent < rate * 0.97;
+      return !isGenerators && sent - received <= (sent * LOSS) / 1000;
+    };
+    const climb = async (from: number, by: number): Promise<number> => {
+      let held = 0;
+      // Once more, in case something else had the machine.
+      for (let rate = from; (await holds(rate)) || (await holds(rate)); rate *= by) held = rate;
+      return held;
+    };
+    const rough = await climb(name === 'node-turn' ? 2000 : 20_000, STRIDE);
+    const rate = rough === 0 ? 0 : Math.max(rough, await climb(rough * STEP, STEP));
+    const atLimit = isGenerators;
     const { p50, p99 } = await scene.run(of, rate / 2, 2);
-    return { rate, p50, p99 };
+    return { rate, p50, p99, isGenerators: atLimit };
   });
 }
 
+async function highestOfAll(names: readonly Measured[], of: Case, ceiling: number): Promise<Record<string, Highest>> {
+  const found = new Map<Measured, Highest>();
+  for (const name of names) found.set(name, await highest(name, of));
+  const coturn = found.get('coturn') ?? found.get('other-coturn');
+  const body = [...found].map(([name, { isGenerators, p50, p99, rate }]) => [
+    label(name),
+    `${isGenerators ? '≥ ' : ''}${fixed(rate)}`,
+    coturn === undefined ? '' : fixed(rate / coturn.rate, 2),
+    latency(p50),
+    latency(p99),
+  ]);
+  const title = `Highest rate with less than 0.1 % loss and latency at half of it: ${titleOf(of)}`;
+  const generator = ['the generator, with no server between its ends', fixed(ceiling)];
+  print(title, ['packets/s', '× coturn', 'p50 µs', 'p99 µs'], [...body, generator]);
+  return Object.fromEntries(found);
+}
+
 /** CPU and memory of allocations that nobody uses. */
-async function idle(name: ServerName): Promise<{ microseconds: number; kilobytes: number }> {
+async function idle(name: Measured): Promise<{ microseconds: number; kilobytes: number }> {
   return await withServer(name, async ({ pid }, scene) => {
     scene.allocate(BEFORE);
     await setTimeout(500);
@@ -227,58 +242,61 @@ async function idle(name: ServerName): Promise<{ microseconds: number; kilobytes
   });
 }
 
+async function idleOfAll(names: readonly Measured[]): Promise<Record<string, Awaited<ReturnType<typeof idle>>>> {
+  const found = new Map<Measured, Awaited<ReturnType<typeof idle>>>();
+  for (const name of names) found.set(name, await idle(name));
+  const body = [...found].map(([name, { kilobytes, microseconds }]) => {
+    return [label(name), fixed(microseconds), fixed(1e6 / microseconds), fixed(kilobytes, 1)];
+  });
+  const title = `${IDLE} idle allocations, each refused once for its nonce and then granted`;
+  print(title, ['CPU µs each', 'a second and core', 'kB each'], body);
+  return Object.fromEntries(found);
+}
+
+function casesOf(): Case[] {
+  const axis = (given: string | undefined, usual: string, all: string) => list(given ?? (values.full ? all : usual));
+  const directions = axis(values.direction, 'up,down', 'up,down,both') as Case['direction'][];
+  const payloads = axis(values.payload, '1000', '172,1000').map(Number);
+  const counts = axis(values.allocations, '20', '20,1000').map(Number);
+  const arrivals = list(values.arrival) as Case['arrival'][];
+  const framings = axis(values.framing, 'channel', 'channel,indication') as Case['framing'][];
+  return framings
+    .flatMap((framing) => directions.map((direction) => ({ framing, direction })))
+    .flatMap((of) => payloads.map((payload) => ({ ...of, payload })))
+    .flatMap((of) => counts.map((allocations) => ({ ...of, allocations })))
+    .flatMap((of) => arrivals.map((arrival) => ({ ...of, arrival, receivers: values.receivers as Case['receivers'] })));
+}
+
 async function main(): Promise<void> {
-  if (load === undefined) return;
-  const names = (list(values.servers) as ServerName[]).filter((name) => name !== 'coturn' || existsSync(values.coturn));
+  if (load === undefined) {
+    console.log(HELP);
+    return;
+  }
+  const other: Measured[] = values.coturn === undefined ? [] : ['other-coturn'];
+  const names = [...(list(values.servers) as Measured[]), ...other].filter((name) => isPresent(name, values.coturn));
   const only = new Set(list(values.only));
-  const cases = list(values.framing).flatMap((framing) =>
-    list(values.direction).flatMap((direction) =>
-      list(values.payload).flatMap((payload) =>
-        list(values.allocations).map((allocations) => {
-          return { framing, direction, payload: Number(payload), allocations: Number(allocations) } as Case;
-        }),
-      ),
-    ),
-  );
-  const ceiling = await ceilingOf(load, 1000);
+  leaveCore();
+  const ceilings = {
+    single: await ceilingOf(load, { payload: 1000, arrival: 'single' }),
+    runs: await ceilingOf(load, { payload: 1000, arrival: 'runs' }),
+  };
+  const before = loadavg().map((value) => fixed(value, 1));
+  const receivers = values.receivers === 'runs' ? 'take runs in one piece' : 'take datagrams one by one';
   console.log(
-    `${cpus().length} cores, load ${loadavg()
-      .map((value) => fixed(value, 1))
-      .join(' ')}; the generator alone: ` +
-      `${fixed(ceiling.rate)} packets/s at ${fixed(ceiling.microseconds, 2)} µs each`,
+    `${cpus().length} cores, load ${before.join(' ')}; receivers ${receivers}; with no server between its ends the`,
   );
-  const results: Record<string, unknown> = { ceiling };
-  for (const of of only.has('packets') ? cases : []) {
-    results[`${of.framing} ${of.direction} ${of.payload} ${of.allocations}`] = await packets(names, of);
+  console.log(
+    `generator moves ${fixed(ceilings.single)} packets/s sent one by one, ${fixed(ceilings.runs)} sent in runs`,
+  );
+  const results: Record<string, unknown> = { ceilings };
+  for (const of of only.has('packets') ? casesOf() : []) results[titleOf(of)] = await packets(names, of);
+  for (const arrival of only.has('highest') ? (['single', 'runs'] as const) : []) {
+    const receivers = values.receivers as Case['receivers'];
+    const of: Case = { framing: 'channel', direction: 'up', payload: 1000, allocations: 20, arrival, receivers };
+    results[`highest, ${arrival}`] = await highestOfAll(names, of, ceilings[arrival]);
   }
-  const right = (title: string) => ({ title, align: 'right' }) as const;
-  if (only.has('highest')) {
-    const of: Case = { framing: 'channel', direction: 'up', payload: 1000, allocations: 20 };
-    const found: [ServerName, Awaited<ReturnType<typeof highest>>][] = [];
-    for (const name of names) found.push([name, await highest(name, of)]);
-    results['highest'] = Object.fromEntries(found);
-    console.log('\nHighest rate with less than 0.1 % loss (ChannelData up, 1000 octets), latency at half of it');
-    const columns = [{ title: '' }, right('packets/s'), right('p50 µs'), right('p99 µs')];
-    const body = found.map(([name, { p50, p99, rate }]) => [LABELS[name], fixed(rate), fixed(p50), fixed(p99)]);
-    for (const line of textTable(columns, body)) console.log(line);
-  }
-  if (only.has('allocations')) {
-    const found: [ServerName, Awaited<ReturnType<typeof idle>>][] = [];
-    for (const name of names) found.push([name, await idle(name)]);
-    results['allocations'] = Object.fromEntries(found);
-    console.log(`\n${IDLE} idle allocations, each refused once for its nonce and then granted`);
-    const columns = [{ title: '' }, right('CPU µs each'), right('a second and core'), right('kB each')];
-    const body = found.map(([name, { kilobytes, microseconds }]) => {
-      return [LABELS[name], fixed(microseconds), fixed(1e6 / microseconds), fixed(kilobytes, 1)];
-    });
-    for (const line of textTable(columns, body)) console.log(line);
-  }
+  if (only.has('allocations')) results['allocations'] = await idleOfAll(names);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 }
 
-if (process.argv[2] === 'serve') {
-  const [, , , name, port] = process.argv;
-  await serve(name as ServerName, Number(port), USER, PASSWORD, Number.POSITIVE_INFINITY);
-} else {
-  await main();
-}
+await (isChild ? serveAsChild(process.argv.slice(3)) : main());

@@ -1,14 +1,17 @@
-// Load for bench:relay, as an addon: plain datagrams in batches from one thread, counted by another. No runs (UDP_SEGMENT): on
-// loopback they would reach the server in one piece, as no network delivers them.
+// Load for bench:relay, as an addon: datagrams in batches from one thread, counted by another. Receivers may take runs in
+// one piece (UDP_GRO): on loopback a run is cut up in the time of its sender, which elsewhere is work of the network card.
 #define NAPI_VERSION 8
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <node_api.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -19,6 +22,12 @@
 namespace {
 
 constexpr int kBatch = 32;
+// A flow sends a few packets at a time, as a video frame is.
+constexpr int kRun = 4;
+// Octets read of a message. Of a run of datagrams that is the first one, the others are counted by the message's length.
+constexpr size_t kRoom = 2048;
+// Nanoseconds without a packet after which no more are awaited.
+constexpr uint64_t kStragglers = 300000000;
 // Octets at the end of each payload that carry the moment of sending, in nanoseconds.
 constexpr size_t kStamp = 8;
 
@@ -48,6 +57,8 @@ struct Load {
   double rate = 0;
   double seconds = 0;
   size_t least = 0;  // octets of a datagram that counts
+  bool gro = false;  // whether sinks take runs in one piece
+  bool runs = false;  // whether a flow's packets are sent as one run
 
   uint64_t sent = 0;
   uint64_t received = 0;
@@ -60,84 +71,130 @@ struct Load {
   napi_async_work work = nullptr;
 };
 
+// Hands packets of one flow to the kernel, with the moment in them: one by one, or as one run (UDP_SEGMENT), which reaches a socket
+// that takes runs (UDP_GRO) in one piece, as from a network card that puts them together. Any other gets the same datagrams as ever.
+class Sender {
+ public:
+  explicit Sender(bool runs) {
+    for (mmsghdr& header : headers_) {
+      header.msg_hdr.msg_namelen = sizeof(sockaddr_in);
+      header.msg_hdr.msg_iov = vectors_.data();
+      header.msg_hdr.msg_iovlen = 1;
+    }
+    if (!runs) return;
+    messages_ = 1;
+    msghdr& header = headers_[0].msg_hdr;
+    header.msg_iovlen = kRun;
+    header.msg_control = ancillary_.data();
+    header.msg_controllen = ancillary_.size();
+    cmsghdr* control = CMSG_FIRSTHDR(&header);
+    control->cmsg_level = SOL_UDP;
+    control->cmsg_type = UDP_SEGMENT;
+    control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+  }
+
+  // Returns how many packets the kernel took.
+  uint64_t send(Flow& flow, uint64_t now) {
+    std::memcpy(flow.bytes.data() + flow.bytes.size() - kStamp, &now, kStamp);
+    vectors_.fill({flow.bytes.data(), flow.bytes.size()});
+    for (mmsghdr& header : headers_) header.msg_hdr.msg_name = &flow.to;
+    const auto size = static_cast<uint16_t>(flow.bytes.size());
+    if (messages_ == 1) std::memcpy(CMSG_DATA(CMSG_FIRSTHDR(&headers_[0].msg_hdr)), &size, sizeof size);
+    const int taken = sendmmsg(flow.fd, headers_.data(), messages_, 0);
+    return taken <= 0 ? 0 : static_cast<uint64_t>(taken) * (kRun / messages_);
+  }
+
+ private:
+  unsigned messages_ = kRun;
+  std::array<iovec, kRun> vectors_{};
+  std::array<mmsghdr, kRun> headers_{};
+  alignas(cmsghdr) std::array<uint8_t, CMSG_SPACE(sizeof(uint16_t))> ancillary_{};
+};
+
+// Each flow has its turn, as often as the rate wants it, until the time is over.
 void sendAll(Load& load) {
   const uint64_t start = nanoseconds();
   const uint64_t cpu = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
-  const auto length = static_cast<uint64_t>(load.seconds * 1e9);
-  // A flow sends a few packets at a time, as a video frame is.
-  constexpr int kRun = 4;
-  std::vector<mmsghdr> headers(kRun);
-  std::vector<iovec> vectors(kRun);
-  std::vector<std::vector<uint8_t>> copies(kRun);
+  const uint64_t end = start + static_cast<uint64_t>(load.seconds * 1e9);
+  Sender sender(load.runs);
   size_t flow = 0;
-  for (;;) {
-    const uint64_t now = nanoseconds();
-    if (now - start >= length) break;
-    auto due = static_cast<int64_t>(static_cast<double>(now - start) * 1e-9 * load.rate) - static_cast<int64_t>(load.sent);
-    if (due < kRun) {
-      timespec pause{0, 100000};
+  for (uint64_t now = start; now < end; now = nanoseconds()) {
+    const double due = static_cast<double>(now - start) * 1e-9 * load.rate;
+    if (due < static_cast<double>(load.sent + kRun)) {
+      const timespec pause{0, 100000};
       nanosleep(&pause, nullptr);
       continue;
     }
-    for (; due >= kRun; due -= kRun) {
-      Flow& from = load.flows[flow];
-      flow = (flow + 1) % load.flows.size();
-      const uint64_t stamp = nanoseconds();
-      for (int index = 0; index < kRun; index += 1) {
-        copies[index] = from.bytes;
-        std::memcpy(copies[index].data() + copies[index].size() - kStamp, &stamp, kStamp);
-        vectors[index] = {copies[index].data(), copies[index].size()};
-        msghdr& header = headers[index].msg_hdr;
-        header = {};
-        header.msg_name = &from.to;
-        header.msg_namelen = sizeof from.to;
-        header.msg_iov = &vectors[index];
-        header.msg_iovlen = 1;
-      }
-      const int taken = sendmmsg(from.fd, headers.data(), kRun, 0);
-      load.sent += static_cast<uint64_t>(taken > 0 ? taken : 0);
-      if (taken <= 0) break;
-    }
+    load.sent += sender.send(load.flows[flow], now);
+    flow = (flow + 1) % load.flows.size();
   }
   load.sendCpu = static_cast<double>(nanoseconds(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
 }
 
+// The segments' size in a message that is a run of datagrams, else 0.
+size_t segmentOf(msghdr& header) {
+  for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr; control = CMSG_NXTHDR(&header, control)) {
+    if (control->cmsg_level != SOL_UDP || control->cmsg_type != UDP_GRO) continue;
+    int size;
+    std::memcpy(&size, CMSG_DATA(control), sizeof size);
+    return static_cast<size_t>(size);
+  }
+  return 0;
+}
+
+// What came in one message is counted, and of every sixteenth packet or so it is asked when it was sent. `bytes` are those of the
+// message's first datagram.
+void take(Load& load, const uint8_t* bytes, size_t length, size_t segment, uint64_t now) {
+  const size_t first = segment == 0 ? length : std::min(length, segment);
+  if (first < load.least || first > kRoom) return;
+  const uint64_t before = load.received;
+  load.received += (length + first - 1) / first;
+  if (before / 16 == load.received / 16 || load.latencies.size() == load.latencies.capacity()) return;
+  uint64_t stamp;
+  std::memcpy(&stamp, bytes + first - kStamp, kStamp);
+  // A server that puts something behind the payload of an indication hides the stamp.
+  if (stamp > now || now - stamp > 30000000000ULL) return;
+  load.latencies.push_back(static_cast<uint32_t>((now - stamp) / 1000));
+}
+
 void receiveAll(Load& load) {
   const uint64_t cpu = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
-  std::vector<pollfd> polls;
-  for (const int fd : load.sinks) polls.push_back({fd, POLLIN, 0});
-  std::vector<mmsghdr> headers(kBatch);
-  std::vector<iovec> vectors(kBatch);
-  std::vector<std::vector<uint8_t>> buffers(kBatch, std::vector<uint8_t>(2048));
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  const int gro = load.gro;
+  for (const int fd : load.sinks) {
+    setsockopt(fd, SOL_UDP, UDP_GRO, &gro, sizeof gro);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+  }
+  std::vector<uint8_t> memory(kBatch * kRoom);
+  std::array<mmsghdr, kBatch> headers{};
+  std::array<iovec, kBatch> vectors;
+  std::array<std::array<uint8_t, CMSG_SPACE(sizeof(int))>, kBatch> ancillary;
   for (int index = 0; index < kBatch; index += 1) {
-    vectors[index] = {buffers[index].data(), buffers[index].size()};
-    headers[index].msg_hdr = {};
+    vectors[index] = {memory.data() + index * kRoom, kRoom};
     headers[index].msg_hdr.msg_iov = &vectors[index];
     headers[index].msg_hdr.msg_iovlen = 1;
+    headers[index].msg_hdr.msg_control = ancillary[index].data();
   }
   load.latencies.reserve(1 << 20);
+  std::array<epoll_event, kBatch> ready;
   uint64_t last = nanoseconds();
-  while (!load.done || nanoseconds() - last < 300000000ULL) {
-    if (poll(polls.data(), polls.size(), 50) <= 0) continue;
-    for (const pollfd& ready : polls) {
-      if ((ready.revents & POLLIN) == 0) continue;
-      const int count = recvmmsg(ready.fd, headers.data(), kBatch, MSG_DONTWAIT, nullptr);
-      const uint64_t now = nanoseconds();
+  while (!load.done || nanoseconds() - last < kStragglers) {
+    const int sockets = epoll_wait(epoll, ready.data(), kBatch, 50);
+    for (int socket = 0; socket < sockets; socket += 1) {
+      for (mmsghdr& header : headers) header.msg_hdr.msg_controllen = sizeof ancillary[0];
+      const int flags = MSG_DONTWAIT | MSG_TRUNC;
+      const int count = recvmmsg(ready[socket].data.fd, headers.data(), kBatch, flags, nullptr);
+      last = nanoseconds();
       for (int index = 0; index < count; index += 1) {
-        const size_t length = headers[index].msg_len;
-        if (length < load.least) continue;
-        load.received += 1;
-        last = now;
-        if ((load.received & 15) != 0 || load.latencies.size() == load.latencies.capacity()) continue;
-        uint64_t stamp;
-        std::memcpy(&stamp, buffers[index].data() + length - kStamp, kStamp);
-        // A server that puts something behind the payload of an indication hides the stamp.
-        if (stamp > now || now - stamp > 30000000000ULL) continue;
-        load.latencies.push_back(static_cast<uint32_t>((now - stamp) / 1000));
+        mmsghdr& header = headers[index];
+        take(load, memory.data() + index * kRoom, header.msg_len, segmentOf(header.msg_hdr), last);
       }
     }
-    if (load.done && nanoseconds() - last >= 300000000ULL) break;
   }
+  close(epoll);
   load.receiveCpu = static_cast<double>(nanoseconds(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
 }
 
@@ -212,7 +269,7 @@ napi_value exchange(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// run({ flows: [{ fd, port, bytes }], sinks: [fd], rate, seconds, least }): a promise of what was sent and what came
+// run({ flows: [{ fd, port, bytes }], sinks: [fd], rate, seconds, least, runs, gro }): a promise of what was sent and what came
 napi_value run(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value values[1];
@@ -237,6 +294,8 @@ napi_value run(napi_env env, napi_callback_info info) {
   }
   load->rate = numberOf(env, member(env, values[0], "rate"));
   load->seconds = numberOf(env, member(env, values[0], "seconds"));
+  load->gro = numberOf(env, member(env, values[0], "gro")) != 0;
+  load->runs = numberOf(env, member(env, values[0], "runs")) != 0;
   load->least = static_cast<size_t>(numberOf(env, member(env, values[0], "least")));
 
   napi_value promise;
