@@ -5,6 +5,7 @@ import { alertRoutes } from '../billing/quality/alerts/alert-routes.ts';
 import { standardRules } from '../billing/quality/alerts/alert-rules.ts';
 import { audioScorer } from '../billing/quality/mos/scorer.ts';
 import { callRoutes } from '../collector/calls/call-routes.ts';
+import type { EgressReader } from '../collector/calls/egress-hours.ts';
 import { clientRoutes } from '../collector/client-routes.ts';
 import { CapWatch } from '../collector/control/caps.ts';
 import { ControlFeed } from '../collector/control/control-feed.ts';
@@ -28,6 +29,7 @@ import { RedisListener } from '../collector/sources/redis-listener.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
 import { gradeOf, isPulled } from '../collector/sources/source-settings.ts';
 import type { ClickHouseStore } from '../collector/store/clickhouse.ts';
+import { keptIn } from '../collector/store/migrations.ts';
 import type { Store, StoreEndpoint, StoreWriter } from '../collector/store/store.ts';
 import { docsRoutes } from '../dashboards/console/docs-routes.ts';
 import { consoleRoutes } from '../dashboards/console/routes.ts';
@@ -48,7 +50,7 @@ import { credentialRoutes } from '../relay/credentials/routes.ts';
 import { cappedApps } from './config.ts';
 import type { Config } from './config.ts';
 import { sourcesOf } from './sources.ts';
-import { placeOf, reportDays } from './store.ts';
+import { placeOf, reportDays, retentionOf } from './store.ts';
 import { publicHost, serviceUrls } from './urls.ts';
 
 /** Milliseconds between two looks for other collectors' revocations: a relay hears of one within a second. */
@@ -77,8 +79,10 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   const isShared = config.clickhouse.url !== undefined;
   const feed = new ControlFeed({ store, clock, random, log, ...(isShared ? { lookMs: LOOK_MS } : {}) });
   await feed.start();
+  const kept = retentionOf(config);
+  const egress: EgressReader = { reader: store, keptOf: (table) => keptIn(table, kept) };
   const caps = new CapWatch({
-    reader: store,
+    ...egress,
     ceilings: cappedApps(config),
     tell: (list) => feed.cap(list),
     clock,
@@ -126,7 +130,7 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     await writer.stop();
     await erasures.stop();
   });
-  await http.register(callRoutes, { reader: store, clock });
+  await http.register(callRoutes, { ...egress, clock });
   await http.register(erasureRoutes, { erasures });
   await http.register(statementRoutes, { reader: store, rateCard: config.billing.rateCard });
   await http.register(alertRoutes, { reader: store, clock, rules: standardRules });

@@ -316,7 +316,7 @@ export const callDetail = callSummary
   .meta({ id: 'CallDetail' });
 export type CallDetail = Answer<typeof callDetail>;
 
-export const usageGroups = ['app', 'call', 'customer'] as const;
+export const usageGroups = ['app', 'hour', 'call', 'customer'] as const;
 
 /** How a figure came about. */
 export const usageGrades = ['metered', 'split_by_clients', 'residual'] as const;
@@ -333,7 +333,9 @@ export const usageAnswer = z
           app: z.string(),
           key: z
             .string()
-            .describe('The call or the customer; empty when grouped by app, or when nothing tells which it was.'),
+            .describe(
+              'The hour by its beginning, the call or the customer; empty when grouped by app, or when nothing tells which it was.',
+            ),
           turnBytes: bytesText,
           sfuBytes: bytesText,
           grade: z

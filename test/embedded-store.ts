@@ -10,9 +10,11 @@ import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
 import { openStore } from '../collector/store/clickhouse.ts';
 import type { ClickHouseStore } from '../collector/store/clickhouse.ts';
-import { migrate } from '../collector/store/migrations.ts';
+import type { Kept } from '../collector/store/ddl.ts';
+import { keptIn, migrate } from '../collector/store/migrations.ts';
 import type { RetentionWanted } from '../collector/store/migrations.ts';
 import type { StoreEndpoint } from '../collector/store/store.ts';
+import type { TableName } from '../collector/store/tables.ts';
 import { silentLog } from '../kernel/log.ts';
 import { Metrics } from '../kernel/metrics.ts';
 
@@ -41,3 +43,6 @@ export async function testDatabase({
   const drop = () => store.command(`DROP DATABASE IF EXISTS ${endpoint.database} SYNC`);
   return Object.assign(store, { endpoint, metrics, drop });
 }
+
+/** How long tables keep their rows where nothing else is configured. */
+export const keptOf = (table: TableName): Kept => keptIn(table, {});

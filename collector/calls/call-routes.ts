@@ -8,13 +8,12 @@ import { TurnpikeError } from '../../kernel/errors.ts';
 import { check } from '../../kernel/http.ts';
 import { callDetail, callsAnswer, usageAnswer, usageGroups } from '../contract.ts';
 import type { CallDetail, CallsAnswer, UsageAnswer } from '../contract.ts';
-import type { StoreReader } from '../store/store.ts';
+import type { EgressReader } from './egress-hours.ts';
 import { findCalls } from './summaries.ts';
 import { detailOf } from './timeline.ts';
 import { usageOf } from './usage.ts';
 
-export interface CallRouteOptions {
-  readonly reader: StoreReader;
+export interface CallRouteOptions extends EgressReader {
   readonly clock: Clock;
 }
 
@@ -77,7 +76,7 @@ const calls = {
   },
 } as const satisfies Record<string, Call>;
 
-export const callRoutes: FastifyPluginAsync<CallRouteOptions> = async (server, { reader, clock }) => {
+export const callRoutes: FastifyPluginAsync<CallRouteOptions> = async (server, { reader, keptOf, clock }) => {
   const allow = ['operator', 'app'] as const;
 
   server.get(
@@ -108,7 +107,7 @@ export const callRoutes: FastifyPluginAsync<CallRouteOptions> = async (server, {
     { config: { allow, call: calls.usage } },
     async (request: FastifyRequest): Promise<UsageAnswer> => {
       const { from, to, group, app } = check(usageQuery, request.query);
-      return usageOf(reader, { app: appOf(request, app), from, to, group });
+      return usageOf({ reader, keptOf }, { app: appOf(request, app), from, to, group });
     },
   );
 };

@@ -1,26 +1,27 @@
-/** Bytes of any span of time, by app, call or customer. */
-import { z } from 'zod';
+/** Bytes of any span of time, by app, hour, call or customer. */
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { UsageAnswer } from '../contract.ts';
 import type { StoreReader } from '../store/store.ts';
+import { egressByHour, usageRow } from './egress-hours.ts';
+import type { EgressReader, Span } from './egress-hours.ts';
 import { splitEgress } from './egress-split.ts';
 import type { Claim } from './egress-split.ts';
 import { splitRow, splitSourcesRow, splitSourcesSql, splitSql } from './split-queries.ts';
 
-const keys = { app: `''`, call: 'latest_call_id', customer: 'latest_custom_id' } as const satisfies Record<
-  UsageAnswer['group'],
-  string
->;
+/** Groups that hours know nothing of. */
+const names = { call: 'latest_call_id', customer: 'latest_custom_id' } as const;
+type Named = keyof typeof names;
+const isNamed = (group: UsageAnswer['group']): group is Named => group in names;
 
 /**
  * For each object and peer class: highest total up to `to`, minus highest total up to `from`; so spans that follow each
  * other add up, and what was resent changes nothing. Call and customer are as the object's newest reading in the span
  * says. toUInt64, because ClickHouse's difference of two UInt64 is an Int64.
  */
-const usageSql = (group: UsageAnswer['group']) => `WITH
+const namedSql = (group: Named) => `WITH
   fromUnixTimestamp64Milli({from:Int64}, 'UTC') AS span_start,
   fromUnixTimestamp64Milli({to:Int64}, 'UTC') AS span_end
-SELECT app_id, ${keys[group]} AS key, sumIf(egress, meter = 'turn') AS turn_bytes, sumIf(egress, meter = 'sfu') AS sfu_bytes
+SELECT app_id, ${names[group]} AS key, sumIf(egress, meter = 'turn') AS turn_bytes, sumIf(egress, meter = 'sfu') AS sfu_bytes
 FROM (
   SELECT app_id, meter,
     argMaxIf(call_id, seq, window_end > span_start) AS latest_call_id,
@@ -40,17 +41,12 @@ GROUP BY app_id, key
 ORDER BY app_id, key
 LIMIT {limit:UInt32}`;
 
-const usageRow = z.object({ app_id: z.string(), key: z.string(), turn_bytes: z.string(), sfu_bytes: z.string() });
-
 /** Rows of one answer at most. */
 const MAX_ROWS = 10_000;
 
-export interface UsageWanted {
+export interface UsageWanted extends Span {
   /** Only this app's; empty for all. */
   readonly app: string;
-  /** Unix milliseconds; a reading at `from` belongs to the span before, one at `to` to this one. */
-  readonly from: number;
-  readonly to: number;
   readonly group: UsageAnswer['group'];
   /** Only what this one metered; absent for all. */
   readonly source?: string;
@@ -58,16 +54,22 @@ export interface UsageWanted {
 
 type Line = UsageAnswer['usage'][number];
 
-export async function usageOf(reader: StoreReader, wanted: UsageWanted): Promise<UsageAnswer> {
+/** Throws TP_KERNEL_INVALID for a span with more rows than one answer has: sums are whole, or none. */
+export async function usageOf(egress: EgressReader, wanted: UsageWanted): Promise<UsageAnswer> {
+  const { reader } = egress;
   const { app, from, to, group, source = '' } = wanted;
   // Only calls are told apart by what clients say: they know neither app nor customer.
   const split = group === 'call' ? await reader.select(splitSourcesRow, splitSourcesSql, { app, from, to }) : [];
   const span = { app, from, to };
   const sources = split.map((row) => row.source);
+  const whole = { ...span, source, limit: MAX_ROWS + 1 };
   const [metered, divided] = await Promise.all([
-    reader.select(usageRow, usageSql(group), { ...span, source, split: sources, limit: MAX_ROWS }),
+    isNamed(group)
+      ? reader.select(usageRow, namedSql(group), { ...whole, split: sources })
+      : egressByHour(egress, { ...whole, group }),
     sources.length === 0 ? [] : splitLines(reader, { ...span, sources }),
   ]);
+  if (metered.length > MAX_ROWS) throw tooLong(`there are more than ${MAX_ROWS} rows by ${group}`);
   const lines = metered.map((row): Line => ({
     app: row.app_id,
     key: row.key,
@@ -97,8 +99,7 @@ interface SplitWanted {
 async function splitLines(reader: StoreReader, wanted: SplitWanted): Promise<Line[]> {
   const rows = await reader.select(splitRow, splitSql, { ...wanted, limit: MAX_CLAIMS + 1 });
   if (rows.length > MAX_CLAIMS) {
-    const message = `must be nearer to \`from\`: there are more calls than can be told apart at once`;
-    throw new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues: [{ path: 'to', message }] });
+    throw tooLong('there are more calls than can be told apart at once');
   }
   const owners = new Map<string, { app: string; source: string; windows: Map<string, Window> }>();
   for (const row of rows) {
@@ -129,6 +130,11 @@ function linesOf(app: string, source: string, windows: readonly Window[]): Line[
     })),
     { ...line('', residual), grade: 'residual' },
   ];
+}
+
+function tooLong(why: string): TurnpikeError {
+  const issues = [{ path: 'to', message: `must be nearer to \`from\`: ${why}` }];
+  return new TurnpikeError('TP_KERNEL_INVALID', undefined, { issues });
 }
 
 const byText = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);

@@ -6,12 +6,11 @@ import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/log.ts';
 import { monthOf } from '../../kernel/period.ts';
 import type { AppCap } from '../../relay/contract.ts';
+import type { EgressReader } from '../calls/egress-hours.ts';
 import { usageOf } from '../calls/usage.ts';
 import { RELAY_SOURCE } from '../intake/metering.ts';
-import type { StoreReader } from '../store/store.ts';
 
-export interface CapWatchOptions {
-  readonly reader: StoreReader;
+export interface CapWatchOptions extends EgressReader {
   /** App → bytes sent to clients of our relays in a calendar month (UTC). Apps that are not named are not capped. */
   readonly ceilings: ReadonlyMap<string, bigint>;
   /** Told after every look all the caps in force; none is lifted in any other way than by being left out. */
@@ -48,10 +47,16 @@ export class CapWatch {
 
   /** Reads the sums and tells; rejects, and tells nothing, when they cannot be read: what was said last stays in force. */
   async look(): Promise<void> {
-    const { ceilings, clock, reader, tell } = this.#options;
+    const { ceilings, clock, tell } = this.#options;
     const { start, end } = monthOf(clock.now());
     if (ceilings.size === 0) return tell([]);
-    const { usage } = await usageOf(reader, { app: '', from: start, to: end, group: 'app', source: RELAY_SOURCE });
+    const { usage } = await usageOf(this.#options, {
+      app: '',
+      from: start,
+      to: end,
+      group: 'app',
+      source: RELAY_SOURCE,
+    });
     return tell(
       usage.flatMap(({ app, turnBytes }) => {
         const ceiling = ceilings.get(app);

@@ -114,9 +114,10 @@ ${['stream_intervals', 'connection_intervals', 'call_events'].map((table) => `SE
   fillSql: (kept) => fillFrom(qualitySources, qualityMinute, kept),
 };
 
-const OBJECT = 'app_id, server_id, boot_id, object_id';
+/** What a cumulative counter is of. */
+export const OBJECT = 'app_id, server_id, boot_id, object_id';
 /** A reading at the exact hour closes the hour before it. */
-const HOUR = 'toStartOfHour(window_end - toIntervalMillisecond(1))';
+export const HOUR = 'toStartOfHour(window_end - toIntervalMillisecond(1))';
 const READ_IN_RANGE = `window_end > fromUnixTimestamp64Milli({start:Int64} * 1000, 'UTC') AND window_end <= fromUnixTimestamp64Milli({end:Int64} * 1000, 'UTC')`;
 
 /**

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { usageOf } from '../../collector/calls/usage.ts';
 import { attributes } from '../../relay/stun/attributes.ts';
 import { egressRow } from '../conformance/store.ts';
-import { hasEmbeddedStore, testDatabase } from '../embedded-store.ts';
+import { hasEmbeddedStore, keptOf, testDatabase } from '../embedded-store.ts';
 import { relayBench, RelayedClient, Wire } from './relay-bench.ts';
 import type { RelayBench } from './relay-bench.ts';
 import { attribute, readAnswer, TurnClient } from './turn-client.ts';
@@ -110,8 +110,11 @@ describe('a customer named by an app', () => {
     );
     await store.insert('egress_samples', rows);
     for (const [index, text] of Object.values(hostile).entries()) {
-      const { usage } = await usageOf(store, { app: text, from: at - 1, to: at, group: 'customer' });
-      expect(usage).toEqual([{ app: text, key: text, turnBytes: `${index + 1}`, sfuBytes: '0' }]);
+      const { usage } = await usageOf(
+        { reader: store, keptOf },
+        { app: text, from: at - 1, to: at, group: 'customer' },
+      );
+      expect(usage).toEqual([{ app: text, key: text, turnBytes: `${index + 1}`, sfuBytes: '0', grade: 'metered' }]);
     }
     const count = z.object({ n: z.string() });
     expect(await store.select(count, 'SELECT count() AS n FROM egress_samples')).toEqual([{ n: `${rows.length}` }]);

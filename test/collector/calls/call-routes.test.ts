@@ -8,7 +8,7 @@ import { normaliseReport } from '../../../collector/normalise/report.ts';
 import type { Row } from '../../../collector/store/store.ts';
 import { ManualClock } from '../../../kernel/clock.ts';
 import { egressRow, streamRow } from '../../conformance/store.ts';
-import { hasEmbeddedStore, testDatabase } from '../../embedded-store.ts';
+import { hasEmbeddedStore, keptOf, testDatabase } from '../../embedded-store.ts';
 import type { TestDatabase } from '../../embedded-store.ts';
 import { scoreInboundAudio } from '../normalise/scorer.ts';
 import { recordedSamples, reportOf } from '../recording.ts';
@@ -24,7 +24,7 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
     store = await testDatabase();
     const clock = new ManualClock(NOW);
     http = service(clock).http;
-    await http.register(callRoutes, { reader: store, clock });
+    await http.register(callRoutes, { reader: store, keptOf, clock });
     await recordedCall();
     await relayedOnly();
     await mixedModels();

@@ -4,7 +4,7 @@ import { ManualClock } from '../../../kernel/clock.ts';
 import { silentLog } from '../../../kernel/log.ts';
 import type { AppCap } from '../../../relay/contract.ts';
 import { egressRow } from '../../conformance/store.ts';
-import { hasEmbeddedStore, testDatabase } from '../../embedded-store.ts';
+import { hasEmbeddedStore, keptOf, testDatabase } from '../../embedded-store.ts';
 import type { TestDatabase } from '../../embedded-store.ts';
 
 const START = Date.UTC(2026, 10, 1);
@@ -28,6 +28,7 @@ describe.skipIf(!hasEmbeddedStore)('the caps of apps', () => {
   const watch = (ceilings: Record<string, bigint>) =>
     new CapWatch({
       reader: store,
+      keptOf,
       ceilings: new Map(Object.entries(ceilings)),
       tell: (caps) => told.push(caps),
       clock,
@@ -86,6 +87,7 @@ describe.skipIf(!hasEmbeddedStore)('the caps of apps', () => {
 
   it('stay as they were said last while the store cannot be read', async () => {
     const caps = new CapWatch({
+      keptOf,
       reader: { select: () => Promise.reject(new Error('away')) },
       ceilings: new Map([['shop', 1n]]),
       tell: (list) => told.push(list),

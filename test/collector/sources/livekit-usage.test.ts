@@ -14,7 +14,7 @@ import { silentLog } from '../../../kernel/log.ts';
 import { Metrics } from '../../../kernel/metrics.ts';
 import { month } from '../../../kernel/period.ts';
 import { systemSleep } from '../../../kernel/sleep.ts';
-import { hasEmbeddedStore, testDatabase } from '../../embedded-store.ts';
+import { hasEmbeddedStore, keptOf, testDatabase } from '../../embedded-store.ts';
 import type { TestDatabase } from '../../embedded-store.ts';
 import { scoreInboundAudio } from '../normalise/scorer.ts';
 import { reportToken, service } from '../service.ts';
@@ -64,7 +64,7 @@ describe.skipIf(!hasEmbeddedStore)('what each call of a LiveKit used', () => {
       metrics: new Metrics(),
       log: silentLog,
     });
-    await http.register(callRoutes, { reader: store, clock });
+    await http.register(callRoutes, { reader: store, keptOf, clock });
     const fetch = async () => shown;
     const parts = { reader: store, writer: store, sleep: systemSleep, log: silentLog };
     poller = new Poller({ ...parts, settings, fetch, clock, metrics });
