@@ -7,6 +7,7 @@ import { byteSize } from '../kernel/bytes.ts';
 import { credentialLimits } from '../relay/contract.ts';
 import { clickhouseSettings } from './clickhouse-config.ts';
 import { cidr, httpUrl, port } from './config-values.ts';
+import { privacySettings } from './privacy-config.ts';
 import { turnSettings } from './turn-config.ts';
 
 /** Id of an app, a TURN key or a relay. */
@@ -151,6 +152,10 @@ export const configSchema = z.strictObject({
         .default('127.0.0.1')
         .describe('Address that HTTP listens on. On loopback the console needs no login.'),
       port: port.default(8080).describe('Port of the API, the console and intake.'),
+      trustProxy: z
+        .array(cidr)
+        .default([])
+        .describe('Proxies in front of HTTP whose X-Forwarded-For is believed, as addresses and ranges.'),
       publicUrl: httpUrl
         .optional()
         .describe('URL under which clients reach this service, when it differs from host and port.'),
@@ -202,6 +207,7 @@ export const configSchema = z.strictObject({
           'Reports a second from all clients of one app, and twice as many at once; beyond, they are answered 429.',
         ),
       client: z.strictObject(clientSettings).prefault({}),
+      privacy: privacySettings,
       rollupSeconds: z
         .int()
         .min(1)

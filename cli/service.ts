@@ -17,6 +17,9 @@ import { DurableWriter } from '../collector/intake/durable-writer.ts';
 import type { IntakeSpool } from '../collector/intake/intake-spool.ts';
 import { egressRoutes, usageRoutes } from '../collector/intake/metering-routes.ts';
 import { statsRoutes } from '../collector/intake/stats-routes.ts';
+import { openAddressDatabase } from '../collector/privacy/address-database.ts';
+import { ClientNetworks } from '../collector/privacy/client-network.ts';
+import type { AddressLookup } from '../collector/privacy/client-network.ts';
 import { readerRoutes } from '../collector/reader/reader-routes.ts';
 import { cloudflareClient } from '../collector/sources/cloudflare-client.ts';
 import { CloudflarePoller } from '../collector/sources/cloudflare-poller.ts';
@@ -72,7 +75,8 @@ export interface ServiceParts {
 
 export async function createService(parts: ServiceParts): Promise<FastifyInstance> {
   const { authority, clock, config, log, metrics, random, spool, store } = parts;
-  const http = createHttp({ log, authority, host: config.http.host, publicHosts: publicHost(config) });
+  const { host, trustProxy } = config.http;
+  const http = createHttp({ log, authority, host, publicHosts: publicHost(config), trustProxy });
   const document = recordCalls(http);
   const urls = serviceUrls(config);
   // The embedded store is this collector's alone; a server may have others, whose revocations are ours too.
@@ -104,8 +108,10 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   await erasures.look();
   erasures.start();
   const writer = new DurableWriter({ store: erasures, spool, log, metrics, sleep: systemSleep });
+  const networks = await clientNetworks(http, parts);
   await http.register(statsRoutes, {
     writer,
+    networkOf: (address) => networks.of(address),
     authority,
     score: audioScorer,
     clock,
@@ -153,6 +159,22 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   };
   await http.register(probes, { metrics, checks, metricsFor: ['operator'] });
   return http;
+}
+
+/** What is kept of clients' addresses, with the databases that they are looked up in. */
+async function clientNetworks(
+  http: FastifyInstance,
+  { clock, config, log, random }: ServiceParts,
+): Promise<ClientNetworks> {
+  const { addresses, asnDatabase, geoDatabase } = config.collector.privacy;
+  const opened = async (name: string, path: string | undefined): Promise<AddressLookup | undefined> => {
+    if (path === undefined) return undefined;
+    const database = await openAddressDatabase({ key: `collector.privacy.${name}`, path, log });
+    http.addHook('onClose', async () => database.close());
+    return database.lookup;
+  };
+  const [geo, asn] = [await opened('geoDatabase', geoDatabase), await opened('asnDatabase', asnDatabase)];
+  return new ClientNetworks({ addresses, geo, asn, clock, random });
 }
 
 /** Egress that others count: what is pushed has a route, what is pulled is asked for while this service runs. */

@@ -37,6 +37,8 @@ export interface HttpOptions {
   readonly host: string;
   /** Further names under which the server is reached (a reverse proxy's public name). */
   readonly publicHosts?: readonly string[];
+  /** Proxies whose X-Forwarded-For says who called, as addresses and ranges. */
+  readonly trustProxy?: readonly string[];
   /** Largest body in bytes unless a route says otherwise. */
   readonly bodyLimit?: number;
 }
@@ -51,6 +53,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     bodyLimit: options.bodyLimit ?? DEFAULT_BODY_LIMIT,
     routerOptions: { maxParamLength: 600 },
     requestTimeout: 60_000,
+    trustProxy: [...(options.trustProxy ?? [])],
     forceCloseConnections: true,
     clientErrorHandler: refuseBytes,
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),

@@ -13,6 +13,7 @@ import { reportAnswer, reportBody } from '../contract.ts';
 import type { AudioScorer, ClientSettings, FormatName, ReportAnswer } from '../contract.ts';
 import { normaliseReport } from '../normalise/report.ts';
 import type { Reporter } from '../normalise/report.ts';
+import type { ClientNetwork } from '../privacy/client-network.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { Allowance, DEFAULT_ALLOWANCE } from './allowance.ts';
 import type { AllowanceLimits } from './allowance.ts';
@@ -36,6 +37,8 @@ export interface StatsRouteOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly allowance?: Partial<AllowanceLimits>;
+  /** What is kept of the address that a report comes from. Absent: nothing. */
+  readonly networkOf?: (address: string) => ClientNetwork;
   /** What clients are told of how to sample and report. */
   readonly client?: ClientSettings;
   /** How long a report waits for others to share an insert with. Default 200 ms. */
@@ -65,7 +68,7 @@ const call: Call = {
 };
 
 export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server, options) => {
-  const { authority, client, clock, metrics, score } = options;
+  const { authority, client, clock, metrics, networkOf, score } = options;
   const batcher = new Batcher({
     writer: options.writer,
     log: options.log,
@@ -103,9 +106,10 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
       const recording = readBody(request.body, receivedAt);
       const batches = recording.take();
       for (const { origin } of batches) allowance.admit(claims, origin.connection);
+      const network = networkOf?.(request.ip);
       const stored = { streams: 0, connections: 0, events: 0 };
       const write = async ({ origin, batch }: Numbered) => {
-        const reporter = reporterOf(claims, origin);
+        const reporter = { ...reporterOf(claims, origin), network };
         const rows = normaliseReport(batch, reporter, score);
         await batcher.write({ ...rows });
         // a batch without a number is known by its newest sample

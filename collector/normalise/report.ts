@@ -6,6 +6,7 @@
 import type { AudioScorer, Report } from '../contract.ts';
 import type { Row } from '../store/store.ts';
 import type { Leading } from './blank-row.ts';
+import type { ClientNetwork } from '../privacy/client-network.ts';
 import { connectionInterval, roundTrip } from './connections.ts';
 import { eventRows } from './events.ts';
 import { readSample } from './sample.ts';
@@ -18,6 +19,8 @@ export interface Reporter {
   readonly app: string;
   readonly call: string;
   readonly participant: string;
+  /** Where the report came from; absent for recordings. */
+  readonly network?: ClientNetwork | undefined;
 }
 
 /** The samples and events of one connection, in the native words. A report of our own SDK is one. */
@@ -54,7 +57,7 @@ export function normaliseReport(batch: ConnectionBatch, reporter: Reporter, scor
     const intervalMs = before === undefined ? 0 : Math.round(after.t - before.t);
     if (before !== undefined && intervalMs > 0) {
       const columns = leading(after.t, batch.seq === null ? 0 : index);
-      const connection = connectionInterval(before, after, columns, intervalMs);
+      const connection = connectionInterval(before, after, { ...columns, ...reporter.network }, intervalMs);
       if (connection !== undefined) connections.push(connection);
       const context = { leading: columns, intervalMs, roundTripMs: roundTrip(before, after), score };
       streams.push(...streamRows(before, after, context));

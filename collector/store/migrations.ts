@@ -9,7 +9,8 @@ import type { ClickHouseStore } from './clickhouse.ts';
 import { bookkeepingSql, columnSql, createTableSql, dropsWholeParts, retentionSql, storedTable } from './ddl.ts';
 import type { Kept, Place } from './ddl.ts';
 import { storedAt, storedAtIndex } from './table.ts';
-import { tableNames, tables, views } from './tables.ts';
+import type { Column } from './table.ts';
+import { clientNetwork, tableNames, tables, views } from './tables.ts';
 import type { TableName } from './tables.ts';
 
 /** Days each table keeps its rows. */
@@ -71,7 +72,23 @@ const migrations: readonly Migration[] = [
       ),
     ],
   },
+  {
+    version: 4,
+    name: 'client network',
+    statements: (place) => addColumns('connection_intervals', clientNetwork, 'pair_state', place),
+  },
 ];
+
+/** Adds columns behind another one, to the table that holds the rows and to the one over all shards. */
+function addColumns(name: TableName, columns: readonly Column[], last: string, place: Place): string[] {
+  const over = place.cluster === undefined ? [] : [`${place.database}.${name} ON CLUSTER ${place.cluster}`];
+  return [storedTable(name, place), ...over].flatMap((table) =>
+    columns.map((column, index) => {
+      const before = columns[index - 1]?.name ?? last;
+      return `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS ${columnSql(column)} AFTER ${before}`;
+    }),
+  );
+}
 
 /**
  * Rows that are there already count as stored now, in writing: a column that is computed as it is read would make each look at

@@ -85,6 +85,25 @@ const streamIntervals: Table = {
   ],
 };
 
+/** Of the address that a report came from; recordings have none. */
+export const clientNetwork: readonly Column[] = [
+  word(
+    'client_network',
+    'Network of the client (collector.privacy.addresses): its /24 or /48, or a hash of its address for a day.',
+  ),
+  word(
+    'client_country',
+    'Country of its address, ISO 3166-1, where there is a database (collector.privacy.geoDatabase).',
+  ),
+  word('client_region', 'First subdivision of that country, ISO 3166-2.'),
+  counter(
+    'client_asn',
+    'Autonomous system of its address, where there is a database (collector.privacy.asnDatabase).',
+    'Nullable(UInt32)',
+  ),
+  word('client_as_name', 'Who runs that system.'),
+];
+
 const connectionIntervals: Table = {
   name: 'connection_intervals',
   comment: 'One peer connection, one interval: its selected candidate pair and transport.',
@@ -112,6 +131,7 @@ const connectionIntervals: Table = {
     word('dtls_state', 'State of the DTLS transport.'),
     word('ice_state', 'State of the ICE transport.'),
     word('pair_state', 'State of the selected candidate pair.'),
+    ...clientNetwork,
     storedAt,
   ],
 };

@@ -1,9 +1,12 @@
 /** What is stored and logged of people who report: searched for, in the whole of what the composed service leaves behind. */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
 import type { ReportAnswer } from '../../collector/contract.ts';
 import { configSchema } from '../../cli/config.ts';
 import { ManualClock } from '../../kernel/clock.ts';
@@ -13,6 +16,7 @@ import { issueReportToken } from '../../kernel/report-token.ts';
 import * as encode from '../collector/intake/encoders.ts';
 import { markedCall, markedEvents, marks } from '../collector/intake/marked-call.ts';
 import { recordedSamples } from '../collector/recording.ts';
+import { addressFile } from '../collector/privacy/address-file.ts';
 import { columnsWith } from '../stored-text.ts';
 import { hasEmbeddedStore, testDatabase } from '../embedded-store.ts';
 import type { TestDatabase } from '../embedded-store.ts';
@@ -36,6 +40,7 @@ const token = issueReportToken({ ...claims, expiresAt: NOW / 1_000 + 3_600 }, SE
 describe.skipIf(!hasEmbeddedStore)('what is kept of people', () => {
   let store: TestDatabase;
   let service: ComposedService;
+  let directory: string;
   let logged = '';
 
   beforeAll(async () => {
@@ -61,13 +66,22 @@ describe.skipIf(!hasEmbeddedStore)('what is kept of people', () => {
       }),
     );
     const { database } = store.endpoint;
-    const config = loadConfig(configSchema, { env: { TURNPIKE_CLICKHOUSE_DATABASE: database }, flags: {} });
+    directory = mkdtempSync(join(tmpdir(), 'turnpike-privacy-'));
+    const asn = { autonomous_system_number: 64_500, autonomous_system_organization: 'Example Net' };
+    writeFileSync(join(directory, 'asn.mmdb'), addressFile({ '198.51.100.77/32': asn }));
+    const env = {
+      TURNPIKE_CLICKHOUSE_DATABASE: database,
+      TURNPIKE_COLLECTOR_PRIVACY_ASN_DATABASE: join(directory, 'asn.mmdb'),
+      TURNPIKE_HTTP_TRUST_PROXY: '127.0.0.0/8',
+    };
+    const config = loadConfig(configSchema, { env, flags: {} });
     service = await composedService({ authority, clock, store, log, config });
   });
   afterAll(async () => {
     await service.close();
     await store.drop();
     await store.close();
+    rmSync(directory, { recursive: true, force: true });
   });
 
   const post = async (url: string, bearer: string, payload: string | Buffer) =>
@@ -114,6 +128,39 @@ describe.skipIf(!hasEmbeddedStore)('what is kept of people', () => {
     const answer = await post('/v1/stats', token, JSON.stringify(report));
     expect(answer.json<ReportAnswer>().stored.events).toBe(events.length);
     await expectNothingOf(marks);
+  });
+
+  it('is the network that a report came from, through a proxy that is trusted, and not the address', async () => {
+    const samples = recordedSamples('chromium-156-good', 'a').slice(0, 4);
+    const send = (connection: string, remoteAddress: string) =>
+      service.http.inject({
+        method: 'POST',
+        url: '/v1/stats',
+        remoteAddress,
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${token}`,
+          'x-forwarded-for': '192.0.2.99, 198.51.100.77',
+        },
+        payload: { v: 1, connection, seq: 0, offset: 0, samples, events: [] },
+      });
+    await send('through-a-proxy', '127.0.0.1');
+    await send('through-none', '198.18.0.77');
+    const rows = await store.select(
+      z.object({
+        connection_id: z.string(),
+        network: z.string(),
+        asn: z.number().nullable(),
+        name: z.string().nullable(),
+      }),
+      `SELECT DISTINCT connection_id, client_network AS network, client_asn AS asn, client_as_name AS name
+FROM connection_intervals WHERE client_network IS NOT NULL AND connection_id LIKE 'through-%' ORDER BY connection_id`,
+    );
+    expect(rows).toEqual([
+      { connection_id: 'through-a-proxy', network: '198.51.100.0/24', asn: 64_500, name: 'Example Net' },
+      { connection_id: 'through-none', network: '198.18.0.0/24', asn: null, name: null },
+    ]);
+    await expectNothingOf(['198.51.100.77', '192.0.2.99', '198.18.0.77']);
   });
 
   it('is no address, fragment of a username, track or fingerprint of a real call, whoever recorded it', async () => {

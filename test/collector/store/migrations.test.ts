@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { openStore } from '../../../collector/store/clickhouse.ts';
 import type { ClickHouseStore } from '../../../collector/store/clickhouse.ts';
 import { migrate } from '../../../collector/store/migrations.ts';
-import { tableNames } from '../../../collector/store/tables.ts';
+import { clientNetwork, tableNames, tables } from '../../../collector/store/tables.ts';
 import { silentLog } from '../../../kernel/log.ts';
 import { egressRow, streamRow } from '../../conformance/store.ts';
 import { freshEndpoint, hasEmbeddedStore, testDatabase } from '../../embedded-store.ts';
@@ -16,7 +16,7 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
     const store = openStore({ endpoint: () => endpoint, log });
     expect(await migrate(store, { log })).toEqual({
       database: endpoint.database,
-      applied: [1, 2, 3],
+      applied: [1, 2, 3, 4],
       retentionChanged: [],
     });
     expect(await migrate(store, { log })).toEqual({ database: endpoint.database, applied: [], retentionChanged: [] });
@@ -33,8 +33,20 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
     const store = await testDatabase();
     await store.command('DROP TABLE control SYNC');
     await store.command('DELETE FROM schema_migrations WHERE version > 1');
-    expect((await migrate(store, { log })).applied).toEqual([2, 3]);
+    expect((await migrate(store, { log })).applied).toEqual([2, 3, 4]);
     expect(await store.select(z.object({ n: z.string() }), 'SELECT count() AS n FROM control')).toEqual([{ n: '0' }]);
+  });
+
+  it('add the client’s network to a database of the third version, where new ones have it', async () => {
+    const store = await testDatabase();
+    for (const { name } of clientNetwork) await store.command(`ALTER TABLE connection_intervals DROP COLUMN ${name}`);
+    await store.command('DELETE FROM schema_migrations WHERE version > 3');
+    expect((await migrate(store, { log })).applied).toEqual([4]);
+    const columns = await store.select(
+      z.object({ name: z.string() }),
+      `SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'connection_intervals' ORDER BY position`,
+    );
+    expect(columns.map(({ name }) => name)).toEqual(tables.connection_intervals.columns.map(({ name }) => name));
   });
 
   it('may be run by several at once', async () => {
@@ -45,7 +57,7 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
       z.object({ version: z.number() }),
       'SELECT version FROM schema_migrations FINAL ORDER BY version',
     );
-    expect(versions).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }]);
+    expect(versions).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }]);
   });
 
   it('keep the rows of a database of the second version, by one or by several at once, and what was stored before what', async () => {

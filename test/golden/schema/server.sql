@@ -75,6 +75,11 @@ CREATE TABLE IF NOT EXISTS turnpike.connection_intervals (
   dtls_state LowCardinality(Nullable(String)) COMMENT 'State of the DTLS transport.',
   ice_state LowCardinality(Nullable(String)) COMMENT 'State of the ICE transport.',
   pair_state LowCardinality(Nullable(String)) COMMENT 'State of the selected candidate pair.',
+  client_network LowCardinality(Nullable(String)) COMMENT 'Network of the client (collector.privacy.addresses): its /24 or /48, or a hash of its address for a day.',
+  client_country LowCardinality(Nullable(String)) COMMENT 'Country of its address, ISO 3166-1, where there is a database (collector.privacy.geoDatabase).',
+  client_region LowCardinality(Nullable(String)) COMMENT 'First subdivision of that country, ISO 3166-2.',
+  client_asn Nullable(UInt32) COMMENT 'Autonomous system of its address, where there is a database (collector.privacy.asnDatabase).' CODEC(T64, ZSTD(1)),
+  client_as_name LowCardinality(Nullable(String)) COMMENT 'Who runs that system.',
   stored_at DateTime64(3, 'UTC') MATERIALIZED now64(3, 'UTC') COMMENT 'When the store took the row; of a repeated row the last time. `SELECT *` leaves it out.' CODEC(Delta, ZSTD(1)),
   INDEX stored_at_range stored_at TYPE minmax GRANULARITY 1
 ) ENGINE = ReplacingMergeTree
@@ -305,6 +310,16 @@ SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory =
 COMMENT 'What was carried in each hour, by app, meter, source and class of peer: sums of the view egress. A reading at the exact hour belongs to the hour before. Read it FINAL.';
 
 CREATE TABLE IF NOT EXISTS turnpike.rollup_progress (rollup String, stored_until DateTime64(3, 'UTC')) ENGINE = ReplacingMergeTree(stored_until) ORDER BY rollup;
+
+ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS client_network LowCardinality(Nullable(String)) COMMENT 'Network of the client (collector.privacy.addresses): its /24 or /48, or a hash of its address for a day.' AFTER pair_state;
+
+ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS client_country LowCardinality(Nullable(String)) COMMENT 'Country of its address, ISO 3166-1, where there is a database (collector.privacy.geoDatabase).' AFTER client_network;
+
+ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS client_region LowCardinality(Nullable(String)) COMMENT 'First subdivision of that country, ISO 3166-2.' AFTER client_country;
+
+ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS client_asn Nullable(UInt32) COMMENT 'Autonomous system of its address, where there is a database (collector.privacy.asnDatabase).' CODEC(T64, ZSTD(1)) AFTER client_region;
+
+ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS client_as_name LowCardinality(Nullable(String)) COMMENT 'Who runs that system.' AFTER client_asn;
 
 CREATE OR REPLACE VIEW turnpike.egress AS SELECT app_id, meter, source, server_id, boot_id, object_id, peer_class, seq, window_end, key_id, custom_id, call_id, participant_id, transport,
   toUInt64(greatest(client_tx_bytes, max(client_tx_bytes) OVER earlier) - max(client_tx_bytes) OVER earlier) AS egress_bytes,
