@@ -208,6 +208,14 @@ export const configSchema = z.strictObject({
         ),
       client: z.strictObject(clientSettings).prefault({}),
       privacy: privacySettings,
+      streams: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(2_000)
+        .describe(
+          'Streams of reports (WebSocket) open at once; where there are several apps, one may have half of them.',
+        ),
       rollupSeconds: z
         .int()
         .min(1)

@@ -119,6 +119,7 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     log,
     allowance: { appRequestsPerSecond: config.collector.reportsPerSecond },
     client: config.collector.client,
+    streams: { streams: config.collector.streams },
   });
   await http.register(dumpRoutes, {
     writer,

@@ -157,6 +157,10 @@ export const formatNames = [
 ] as const;
 export type FormatName = (typeof formatNames)[number];
 
+/** Those that may come as a stream. */
+export const streamedFormats = ['native', 'observertc', 'rtcstats', 'rtcstats-legacy'] as const satisfies FormatName[];
+export type StreamedFormat = (typeof streamedFormats)[number];
+
 /** 200 and 207 of POST /v1/dumps: every row is stored but those of what `rejected` names. */
 export const dumpAnswer = z
   .object({

@@ -92,6 +92,11 @@ export const metricTable = {
     help: 'Client reports by format and result.',
     labels: ['format', 'result'],
   },
+  turnpike_collector_streams: {
+    kind: 'gauge',
+    help: 'Streams of reports (WebSocket) that are open, by format.',
+    labels: ['format'],
+  },
   turnpike_source_info: {
     kind: 'gauge',
     help: 'Sources of egress counters besides our relays: 1 each, with what their counters are worth for a bill.',

@@ -93,10 +93,8 @@ export class Allowance {
   }
 
   #account(claims: ReportClaims): Account {
-    const { keyId, app, call, participant, customId, expiresAt } = claims;
-    const token = JSON.stringify([keyId, app, call, participant, customId, expiresAt]);
     const { requestsPerSecond, burst } = this.#limits;
-    return this.#accounts.use(token, () => ({
+    return this.#accounts.use(tokenName(claims), () => ({
       bucket: new Bucket(requestsPerSecond, burst, this.#clock.monotonic()),
       connections: new Set(),
     }));
@@ -108,6 +106,11 @@ export class Allowance {
     this.#apps.set(app, bucket);
     return bucket;
   }
+}
+
+/** What tells one token from another. */
+export function tokenName({ keyId, app, call, participant, customId, expiresAt }: ReportClaims): string {
+  return JSON.stringify([keyId, app, call, participant, customId, expiresAt]);
 }
 
 /** Whatever a token says, memory is bounded. */

@@ -12,3 +12,8 @@ export function connectionId(name: string, ...marks: readonly (string | number)[
   const hash = createHash('sha256').update(JSON.stringify([name, ...marks]));
   return hash.digest('base64url').slice(0, 22);
 }
+
+/** What a call is named after that is only what happened to a page, and that nobody named. `t` is when. */
+export function callOfPage(t: number): string {
+  return connectionId('page', Math.round(t));
+}

@@ -3,9 +3,9 @@ import { TurnpikeError } from '../../kernel/errors.ts';
 import type { AudioScorer, DumpAnswer, FormatName } from '../contract.ts';
 import { shortName } from '../../relay/contract.ts';
 import { normaliseReport } from '../normalise/report.ts';
-import type { ConnectionBatch, ReportRows } from '../normalise/report.ts';
+import type { ReportRows } from '../normalise/report.ts';
 import { windowAround } from './checks.ts';
-import { connectionId } from './connection-id.ts';
+import { callOfPage } from './connection-id.ts';
 import { plainBytes } from './decompression.ts';
 import { formatOf } from './formats.ts';
 import type { Origin } from './formats/format.ts';
@@ -92,7 +92,7 @@ class Sink {
     const { app, participant, score, write } = this.#options;
     const namesake = batches.find(({ origin }) => origin.connection !== '')?.origin.connection;
     for (const { origin, batch } of batches) {
-      const call = this.#callOf(origin, namesake ?? momentOf(batch));
+      const call = this.#callOf(origin, namesake ?? callOfPage(batch.events[0]?.t ?? 0));
       this.calls.add(call);
       const reporter = { app, call, participant: participant ?? named(origin.participant) ?? '' };
       const rows = normaliseReport(batch, reporter, score);
@@ -109,11 +109,6 @@ class Sink {
     this.#made ??= `recording-${namesake}`;
     return this.#made;
   }
-}
-
-/** For a page that made no connection. */
-function momentOf({ events }: ConnectionBatch): string {
-  return connectionId('page', Math.round(events[0]?.t ?? 0));
 }
 
 /** A name that fits; another is as good as none. */

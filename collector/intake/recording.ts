@@ -26,14 +26,14 @@ interface Track {
 }
 
 export class Recording {
-  readonly rejections = new Rejections();
+  rejections = new Rejections();
   readonly notes = new Set<string>();
   /** Samples and events that stand. */
   kept = 0;
   /** Those that were refused for their times, and those that were differences to nothing. */
   mistimed = 0;
   desynced = 0;
-  readonly #window: Window;
+  #window: Window;
   readonly #tracks = new Map<string, Track>();
   readonly #numbered = new Set<string>();
   #batches: Numbered[] = [];
@@ -42,6 +42,15 @@ export class Recording {
 
   constructor(window: Window) {
     this.#window = window;
+  }
+
+  /** Goes on with another part of it: what stands, and what is wrong, is counted from here. */
+  begin(window: Window): void {
+    this.#window = window;
+    this.rejections = new Rejections();
+    this.kept = 0;
+    this.mistimed = 0;
+    this.desynced = 0;
   }
 
   get connections(): number {

@@ -46,6 +46,8 @@ export type Said = Reading | Numbered | Fault | Note;
 /** Reads the records of one input in their order; the state of a delta-coded stream lives in it. */
 export interface FormatReader {
   read(record: unknown, at: string): Iterable<Said>;
+  /** What it remembers, for its size. */
+  held?(): unknown;
 }
 
 export interface Format {

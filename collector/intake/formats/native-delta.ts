@@ -43,6 +43,10 @@ export class DeltaReader {
     this.#before = undefined;
   }
 
+  held(): unknown {
+    return this.#before;
+  }
+
   #expand(given: unknown, at: string): Expanded {
     const parsed = sampleDelta.safeParse(given);
     if (!parsed.success) {

@@ -22,6 +22,10 @@ class Connections {
   of(connection: string): DeltaReader {
     return this.#readers.use(connection, () => new DeltaReader());
   }
+
+  held(): unknown {
+    return [...this.#readers.values()].map((reader) => reader.held());
+  }
 }
 
 /** The report with its samples and events still to be looked at, one by one. */
@@ -46,8 +50,11 @@ export function readReport(body: unknown, at = '', known = new Connections()): R
   }
   const { connection, seq, offset, call, participant } = parsed.data;
   const faults: Fault[] = [];
-  const differences = parsed.data.v === 1 ? undefined : known.of(connection);
-  const samples = readSamples(parsed.data.samples, within('samples'), faults, differences);
+  const differences = known.of(connection);
+  const isWhole = parsed.data.v === 1;
+  const samples = readSamples(parsed.data.samples, within('samples'), faults, isWhole ? undefined : differences);
+  const last = samples.at(-1);
+  if (isWhole && last !== undefined) differences.remember(last);
   const events: ReportEvent[] = [];
   for (const [index, given] of parsed.data.events.entries()) {
     const { value, issues } = checkEvent(given, `${within('events')}.${index}`);
@@ -100,6 +107,7 @@ export const native: Format = {
         yield* faults;
         if (read !== undefined) yield read;
       },
+      held: () => known.held(),
     };
   },
 };

@@ -63,6 +63,7 @@ export const observertc: Format = {
         clients.set(clientId, state);
         yield* readClientSample(state, record, at);
       },
+      held: () => clients,
     };
   },
 };

@@ -43,9 +43,15 @@ export const rtcstatsLegacy: Format = {
         if (event === undefined) yield { path: at, message: 'is no event' };
         else if (event.length > 0) yield* readEvent(trace, event, session, at);
       },
+      held: () => trace.connections,
     };
   },
 };
+
+/** The number that Jitsi's recorder gave a message, and forgets the message by. */
+export function sequenceNumber(message: unknown): number | undefined {
+  return numberOf(unwrap(message).event?.[4]);
+}
 
 /** The event in Jitsi's message; an empty one when the message has none. */
 function unwrap(given: unknown): { session: string; event: readonly unknown[] | undefined } {

@@ -62,7 +62,7 @@ export function* sampleOf(report: Report, t: number | undefined, origin: Origin,
   const stats: Members[] = [];
   for (const [id, entry] of report) {
     if (typeof entry['type'] === 'string') stats.push(Object.assign(emptyMembers(), entry, { id }));
-    else yield { path: `${at}.${id}.type`, message: 'was never sent; the entry is left out' };
+    else yield { path: `${at}.${id}.type`, message: 'was never sent; the entry is left out', continuesNothing: true };
   }
   yield { origin, at, sample: { t, stats } };
 }

@@ -50,6 +50,7 @@ export const rtcstats: Format = {
         connections.set(name, connection);
         yield* readEvent(connection, method, value, now, at);
       },
+      held: () => connections,
     };
   },
 };

@@ -77,6 +77,38 @@ export function asNative({ samples, events }: Call): string {
   return lines(batches);
 }
 
+/** The same told as a stream of differences: only the very first sample is whole, each report goes on from the one before. */
+export function asNativeStream(call: Call): string {
+  let before: readonly RtcStats[] | undefined;
+  const reports = asNative(call)
+    .split('\n')
+    .map((line) => JSON.parse(line) as { samples: ReportSample[] });
+  return lines(
+    reports.map((report) => {
+      const samples = report.samples.map((sample) => {
+        const told = before === undefined ? sample : { t: sample.t, ...changesOf(before, sample.stats) };
+        before = sample.stats;
+        return told;
+      });
+      return { ...report, v: 2, samples };
+    }),
+  );
+}
+
+function changesOf(before: readonly RtcStats[], stats: readonly RtcStats[]): Entry {
+  const earlier = new Map<string, RtcStats>(before.map((entry) => [entry.id, entry]));
+  const delta = stats.flatMap((entry) => {
+    const known = earlier.get(entry.id);
+    earlier.delete(entry.id);
+    if (known === undefined) return [entry];
+    const changed = Object.entries(entry).filter(([name, value]) => known[name] !== value);
+    const gone = Object.keys(known).filter((name) => !(name in entry));
+    const changes = Object.fromEntries([...changed, ...gone.map((name) => [name, null])]);
+    return Object.keys(changes).length === 0 ? [] : [{ id: entry.id, ...changes }];
+  });
+  return { delta, gone: [...earlier.keys()] };
+}
+
 /** When each video stream had its first frame: so long before its last one, which was just before the sample. */
 function framesOf(stats: readonly RtcStats[]): { readonly t: number }[] {
   const streams = stats.filter(({ type, kind }) => type === 'inbound-rtp' && kind === 'video');
