@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
+import { usageGroups } from '../collector/contract.ts';
 import type { ConfigFlag } from './config.ts';
 import { withConfig } from './settings.ts';
 
@@ -110,6 +111,20 @@ function tools(program: Command): void {
     .action(async (period: string, _options: unknown, command: Command) => {
       const { statement } = await import('./statement.ts');
       await statement(period, command);
+    });
+  withConfig(
+    program
+      .command('usage')
+      .description('bytes sent to clients in a month, by call or customer')
+      .argument('<period>', 'a month, such as 2026-11'),
+    STORE,
+  )
+    .option('--app <app>', "only this app's")
+    .addOption(new Option('--group <group>', 'what the lines are').choices(usageGroups).default('call'))
+    .option('--json', 'print JSON instead of a table')
+    .action(async (period: string, _options: unknown, command: Command) => {
+      const { usage } = await import('./usage.ts');
+      await usage(period, command);
     });
   withConfig(program.command('erase').description('remove what is kept of a participant; what was billed stays'), [
     ...STORE,

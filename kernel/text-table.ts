@@ -28,6 +28,11 @@ export function textTable(columns: readonly TextColumn[], body: readonly Row[], 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 const widthOf = (text: string): number => Array.from(graphemes.segment(text)).length;
 
+/** A whole number's digits with thousands separators. */
+export function grouped(digits: string): string {
+  return digits.replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
 /** What comes from outside may hold control and formatting characters, which would move the reader's cursor. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD');

@@ -1,5 +1,5 @@
 /** A statement as a table of plain text, for terminals and `?format=table`. The same statement gives the same text. */
-import { printable, textTable } from '../../kernel/text-table.ts';
+import { grouped, printable, textTable } from '../../kernel/text-table.ts';
 import type { Statement } from '../contract.ts';
 
 /** Bytes are whole and exact, with thousands separators; money is in the card's currency. */
@@ -34,10 +34,6 @@ export function renderTable(statement: Statement): string {
 
 function figures(row: Statement['totals']): string[] {
   return [grouped(row.bytes), grouped(row.overlapBytes), grouped(row.freeBytes), grouped(row.chargedBytes), row.cost];
-}
-
-function grouped(digits: string): string {
-  return digits.replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 const minute = (iso: string): string => iso.slice(0, 16).replace('T', ' ');

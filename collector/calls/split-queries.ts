@@ -8,14 +8,14 @@
 import { z } from 'zod';
 import { SPAN_MS } from './queries.ts';
 
-/** How far back from the span its first window may begin. */
-const LOOKBACK_MS = 86_400_000;
 /** Milliseconds by which a stay is longer than its events say, which are in whole seconds. */
 const ROUNDED_MS = 1_000;
 
 const at = (milliseconds: string): string => `fromUnixTimestamp64Milli(${milliseconds}, 'UTC')`;
 const FROM = at('{from:Int64}');
 const TO = at('{to:Int64}');
+/** A day back from the span: no window begins before. */
+const EARLIEST = at('{from:Int64} - 86400000');
 const ofApp = `({app:String} = '' OR app_id = {app:String})`;
 const OBJECT = 'app_id, server_id, boot_id, object_id';
 const ofSources = `${ofApp} AND source IN {sources:Array(String)} AND meter = 'sfu'`;
@@ -51,13 +51,13 @@ const endsSql = `SELECT app_id, source, max(window_end) AS until FROM egress_sam
 const beginningsSql = `SELECT app_id, source,
     if(countIf(window_end <= ${FROM}) = 0, min(window_end), maxIf(window_end, window_end <= ${FROM})) AS since
   FROM egress_samples
-  WHERE window_end > ${at(`{from:Int64} - ${LOOKBACK_MS}`)} AND window_end <= ${TO} AND ${ofSources}
+  WHERE window_end > ${EARLIEST} AND window_end <= ${TO} AND ${ofSources}
   GROUP BY app_id, source`;
 
 /** What clients received while they were there, as RTP counts it: payload, headers and padding, which is what LiveKit counts. */
 const receivedSql = `SELECT app_id, call_id, participant_id, ts, ifNull(bytes, 0) + ifNull(header_bytes, 0) AS received
   FROM stream_intervals FINAL
-  WHERE ts > ${at(`{from:Int64} - ${LOOKBACK_MS}`)} AND ts <= ${TO} AND direction = 'inbound'
+  WHERE ts > greatest((SELECT min(since) FROM (${beginningsSql})), ${EARLIEST}) AND ts <= ${TO} AND direction = 'inbound'
     AND (app_id, call_id, participant_id) IN (SELECT app_id, call_id, participant_id FROM call_events WHERE ${stayed})`;
 
 /** Each interval is one stay's, the latest that had begun, and in one window, the first that had not ended. */

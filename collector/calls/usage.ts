@@ -29,7 +29,7 @@ FROM (
     toUInt64(max(client_tx_bytes) - maxIf(client_tx_bytes, window_end <= span_start)) AS egress
   FROM egress_samples
   WHERE window_end <= span_end AND ({app:String} = '' OR app_id = {app:String})
-    AND ({source:String} = '' OR source = {source:String}) AND source NOT IN {split:Array(String)}
+    AND ({source:String} = '' OR source = {source:String}) AND NOT (meter = 'sfu' AND source IN {split:Array(String)})
     AND (app_id, server_id, boot_id, object_id) IN (
       SELECT app_id, server_id, boot_id, object_id FROM egress_samples
       WHERE window_end > span_start AND window_end <= span_end AND ({app:String} = '' OR app_id = {app:String})

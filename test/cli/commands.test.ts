@@ -39,6 +39,7 @@ describe('the command line', () => {
   it.each([
     [['statement', '2026-13'], 'TP_BILLING_PERIOD'],
     [['statement', 'november'], 'TP_BILLING_PERIOD'],
+    [['usage', '2026-13'], 'TP_BILLING_PERIOD'],
     [['statement', '2026-11', '--rate-card', 'nobody'], 'TP_BILLING_RATE_CARD'],
     [['mos', '--model', 'g107', '--param', 'Ppl'], 'TP_CLI_USAGE'],
     [['mos', '--model', 'g107', '--param', 'Loss=5'], 'TP_BILLING_PARAMETER'],

@@ -1,12 +1,15 @@
 /** A LiveKit node from its metrics, its webhooks and its clients' reports to what each call used. */
 import type { FastifyInstance } from 'fastify';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { statementFor } from '../../../billing/egress/statement.ts';
 import { loadRateCard } from '../../../billing/egress/rate-card.ts';
 import { callRoutes } from '../../../collector/calls/call-routes.ts';
+import { usageOf } from '../../../collector/calls/usage.ts';
 import type { CallDetail, UsageAnswer } from '../../../collector/contract.ts';
 import { statsRoutes } from '../../../collector/intake/stats-routes.ts';
 import { livekitRoutes } from '../../../collector/sources/livekit-routes.ts';
+import { eventRow, livekitEvent } from '../../../collector/sources/livekit.ts';
 import { Poller } from '../../../collector/sources/poller.ts';
 import { SourceMetrics } from '../../../collector/sources/source-metrics.ts';
 import { ManualClock } from '../../../kernel/clock.ts';
@@ -14,6 +17,7 @@ import { silentLog } from '../../../kernel/log.ts';
 import { Metrics } from '../../../kernel/metrics.ts';
 import { month } from '../../../kernel/period.ts';
 import { systemSleep } from '../../../kernel/sleep.ts';
+import { egressRow, streamRow } from '../../conformance/store.ts';
 import { hasEmbeddedStore, keptOf, testDatabase } from '../../embedded-store.ts';
 import type { TestDatabase } from '../../embedded-store.ts';
 import { scoreInboundAudio } from '../normalise/scorer.ts';
@@ -249,6 +253,54 @@ describe.skipIf(!hasEmbeddedStore)('what each call of a LiveKit used', () => {
       { key: '', sfuBytes: '4000', grade: 'residual' },
       { key: 'lost', sfuBytes: '1000' },
     ]);
+  });
+
+  it('is the same in whatever order webhooks come, and however often', async () => {
+    const [joined, moved] = [at('22:00:10') / 1000, at('22:20:00') / 1000];
+    const told: Said[] = [
+      { event: 'room_started', room: 'sync', at: joined },
+      { event: 'participant_joined', room: 'sync', identity: 'gus', sid: 'PA_1', at: joined },
+      { event: 'track_published', room: 'sync', identity: 'gus', sid: 'PA_1', at: joined, track: 'AUDIO' },
+      { event: 'track_published', room: 'sync', identity: 'gus', sid: 'PA_1', at: joined, track: 'VIDEO' },
+      { event: 'participant_left', room: 'sync', identity: 'gus', sid: 'PA_1', at: moved, joinedAt: joined },
+      { event: 'participant_joined', room: 'sync', identity: 'gus', sid: 'PA_2', at: moved + 60 },
+    ];
+    const bodies = told.map((said, index) => webhook({ ...said, id: `EV_sync${index}` }));
+    const events = bodies.map((body) => livekitEvent.parse(JSON.parse(body)));
+    const received = ['22:10:00', '22:20:30', '22:30:00'].map((time) => ({ ts: at(time), bytes: 1_000 }));
+    let run = 0;
+    const deliveries = fc
+      .array(fc.nat(events.length - 1), { maxLength: 6 })
+      .chain((again) => fc.shuffledSubarray([...events.keys(), ...again], { minLength: events.length + again.length }));
+    await fc.assert(
+      fc.asyncProperty(deliveries, async (order) => {
+        run += 1;
+        const app = `run-${run}`;
+        for (const index of order) {
+          const event = events[index];
+          const row = event === undefined ? undefined : eventRow({ name: 'lk', app }, event);
+          if (row !== undefined) await store.insert('call_events', [row]);
+        }
+        const reading = { app_id: app, meter: 'sfu', source: 'lk', object_id: app, peer_class: 'none' };
+        await store.insert('egress_samples', [
+          egressRow({ ...reading, window_end: at('22:00:00'), client_tx_bytes: 0n }),
+          egressRow({ ...reading, seq: 2, window_end: at('22:40:00'), client_tx_bytes: 5_000n }),
+        ]);
+        const interval = { app_id: app, call_id: 'sync', participant_id: 'gus', connection_id: 'gus-1' };
+        const rows = received.map((change) => streamRow({ ...interval, ...change }));
+        await store.insert('stream_intervals', rows);
+        const found = await usageOf(
+          { reader: store, keptOf },
+          { app, from: at('22:00:00'), to: at('23:00:00'), group: 'call' },
+        );
+        // What came between the two stays is not the source's.
+        expect(found.usage).toMatchObject([
+          { key: '', sfuBytes: '3000' },
+          { key: 'sync', sfuBytes: '2000' },
+        ]);
+      }),
+      { numRuns: 8 },
+    );
   });
 
   it('is nobody’s where no webhook tells who was there', async () => {
