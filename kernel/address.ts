@@ -4,6 +4,8 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 
+const ZERO = 0x30;
+
 export type Family = 4 | 6;
 
 /** An address and port of a transport endpoint. `address` is canonical text (RFC 5952 for IPv6). */
@@ -29,7 +31,8 @@ export function fiveTupleKey({ transport, client, server }: FiveTuple): string {
 
 /** Parses IPv4 or IPv6 text to 4 or 16 bytes; undefined when it is neither. A zone index is not accepted. */
 export function parseAddress(text: string): Uint8Array | undefined {
-  if (isIPv4(text)) return Uint8Array.from(text.split('.'), Number);
+  const four = parseIPv4(text);
+  if (four !== undefined) return four;
   if (!isIPv6(text) || text.includes('%')) return undefined;
   let rest = text;
   const embedded = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
@@ -47,6 +50,31 @@ export function parseAddress(text: string): Uint8Array | undefined {
     bytes[index * 2] = group >> 8;
     bytes[index * 2 + 1] = group & 0xff;
   });
+  return bytes;
+}
+
+/** Four numbers to 255 without leading zeros. Every packet of control is looked up by one: hence by hand. */
+function parseIPv4(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(4);
+  let part = 0;
+  let digits = 0;
+  let value = 0;
+  for (let at = 0; at <= text.length; at += 1) {
+    const digit = text.charCodeAt(at) - ZERO;
+    if (digit >= 0 && digit <= 9) {
+      if (digits > 0 && value === 0) return undefined;
+      value = value * 10 + digit;
+      digits += 1;
+      if (value > 255) return undefined;
+      continue;
+    }
+    const ends = at === text.length ? part === 3 : text[at] === '.' && part < 3;
+    if (!ends || digits === 0) return undefined;
+    bytes[part] = value;
+    part += 1;
+    digits = 0;
+    value = 0;
+  }
   return bytes;
 }
 

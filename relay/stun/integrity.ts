@@ -2,9 +2,9 @@
  * MESSAGE-INTEGRITY (RFC 8489 §14.5) and MESSAGE-INTEGRITY-SHA256 (§14.6): HMAC-SHA1 or HMAC-SHA256 over the message before it, with
  * the header's length adjusted to end behind it.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash as digest, timingSafeEqual } from 'node:crypto';
 import { attributes } from './attributes.ts';
-import { ATTRIBUTE_HEADER_LENGTH, HEADER_LENGTH, writeU16 } from './header.ts';
+import { ATTRIBUTE_HEADER_LENGTH, HEADER_LENGTH, readU16, writeU16 } from './header.ts';
 import type { StunMessage } from './message.ts';
 import { opaqueString } from './opaque-string.ts';
 import { type PasswordAlgorithm, passwordAlgorithms } from './password-algorithm.ts';
@@ -22,9 +22,7 @@ export function longTermKey(
 ): Buffer {
   const parts = [opaqueString(realm), opaqueString(password)];
   if (parts.includes(undefined)) throw new RangeError('OpaqueString (RFC 8265) forbids this realm or password');
-  return createHash(passwordAlgorithms[algorithm].digest)
-    .update([username, ...parts].join(':'))
-    .digest();
+  return digest(passwordAlgorithms[algorithm].digest, [username, ...parts].join(':'), 'buffer');
 }
 
 /** Under which key, and with which of the two attributes, a message is sealed. */
@@ -59,11 +57,13 @@ export function integrityValueOf(message: StunMessage): Uint8Array {
 /** The HMAC of a message that begins at `start`, covering it up to the attribute at `at` that has `length` octets of value. */
 function integrityOf(bytes: Uint8Array, start: number, at: number, length: number, { key, hash }: Seal): Buffer {
   // The length that was true when the attribute was the last one, whatever follows it now.
-  const total = new Uint8Array(2);
-  writeU16(total, 0, at + ATTRIBUTE_HEADER_LENGTH + length - start - HEADER_LENGTH);
-  return createHmac(hash, key)
-    .update(bytes.subarray(start, start + 2))
-    .update(total)
+  const total = at + ATTRIBUTE_HEADER_LENGTH + length - start - HEADER_LENGTH;
+  const hmac = createHmac(hash, key);
+  if (readU16(bytes, start + 2) === total) return hmac.update(bytes.subarray(start, at)).digest();
+  const head = Uint8Array.from(bytes.subarray(start, start + 4));
+  writeU16(head, 2, total);
+  return hmac
+    .update(head)
     .update(bytes.subarray(start + 4, at))
     .digest();
 }

@@ -103,8 +103,8 @@ function counts(type: number, sealed: number | undefined): boolean {
 
 /** Types of the comprehension-required attributes that this server does not understand, each once, in wire order. */
 export function unknownAttributes(message: StunMessage): number[] {
-  const types = message.attributes.map((attribute) => attribute.type);
-  return [...new Set(types)].filter((type) => isComprehensionRequired(type) && !isUnderstood(type));
+  const unknown = message.attributes.filter(({ type }) => isComprehensionRequired(type) && !isUnderstood(type));
+  return unknown.length === 0 ? [] : [...new Set(unknown.map(({ type }) => type))];
 }
 
 /** Whether every attribute of ours has a length that its value can have; a request with another one is a Bad Request. */

@@ -196,7 +196,7 @@ function recordOf(
     deadline: granted.deadline,
     origin: {
       asked: askedOf(message),
-      integrity: Uint8Array.from(integrityValueOf(message)),
+      integrity: new Uint8Array(integrityValueOf(message)),
       seal: identity.seal,
       lifetime: granted.seconds,
       ports,

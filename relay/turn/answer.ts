@@ -20,7 +20,7 @@ export interface Asked {
 export function askedOf(message: StunMessage): Asked {
   return {
     method: message.method,
-    transactionId: Uint8Array.from(message.transactionId),
+    transactionId: new Uint8Array(message.transactionId),
     fingerprint: message.has(attributes.FINGERPRINT.type),
     length: message.raw.length,
   };

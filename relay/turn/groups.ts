@@ -1,4 +1,6 @@
 /** Sets of things under names; a name with none is not kept. */
+const nobody: ReadonlySet<never> = new Set();
+
 export class Groups<T> {
   readonly #sets = new Map<string, Set<T>>();
 
@@ -7,7 +9,7 @@ export class Groups<T> {
   }
 
   of(name: string): ReadonlySet<T> {
-    return this.#sets.get(name) ?? new Set();
+    return this.#sets.get(name) ?? nobody;
   }
 
   add(name: string, item: T): void {

@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import {
@@ -30,6 +31,19 @@ describe('addresses', () => {
     ['127.0.0.1', '127.0.0.1'],
   ])('writes %s as %s (RFC 5952)', (text, canonical) => {
     expect(canonicalAddress(text)).toBe(canonical);
+  });
+  it('takes for IPv4 what Node takes for it, whatever the text', () => {
+    const part = fc.oneof(
+      fc.integer({ min: 0, max: 300 }).map(String),
+      fc.constantFrom('', '00', '01', '1e1', ' 1', '-1'),
+    );
+    const almost = fc.array(part, { minLength: 3, maxLength: 5 }).map((parts) => parts.join('.'));
+    const broken = fc.string({ unit: fc.constantFrom('0', '1', '2', '5', '9', '.', '/', ':'), maxLength: 16 });
+    fc.assert(
+      fc.property(fc.oneof(almost, broken), (text) => {
+        expect(parseAddress(text)?.length === 4).toBe(isIPv4(text));
+      }),
+    );
   });
   it.each(['', '1.2.3', '1.2.3.256', 'fe80::1%eth0', 'example.org', ':::', '1.2.3.4/8'])('refuses %j', (text) => {
     expect(parseAddress(text)).toBeUndefined();

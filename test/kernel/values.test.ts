@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { ManualClock } from '../../kernel/clock.ts';
 import { decimal, minorDigits, quotient } from '../../kernel/money.ts';
 import { month, monthOf } from '../../kernel/period.ts';
-import { randomBelow, seededRandom } from '../../kernel/random.ts';
+import { randomBelow, seededRandom, systemRandom } from '../../kernel/random.ts';
 import { uuidV7 } from '../../kernel/uuid.ts';
 
 describe('money', () => {
@@ -40,6 +40,17 @@ describe('periods', () => {
 });
 
 describe('randomness and identifiers', () => {
+  it('gives the system’s octets in any length, and none of them twice', () => {
+    const lengths = [0, 1, 4, 10, 16, 17, 32, 5000];
+    for (const length of lengths) expect(systemRandom.bytes(length)).toHaveLength(length);
+    const many = Array.from({ length: 2000 }, () => systemRandom.bytes(10).toString('hex'));
+    expect(new Set(many).size).toBe(many.length);
+    const [first, second] = [systemRandom.bytes(16), systemRandom.bytes(16)];
+    const kept = first.toString('hex');
+    second.fill(0);
+    systemRandom.bytes(16);
+    expect(first.toString('hex')).toBe(kept);
+  });
   it('gives the same stream for the same seed, however it is cut', () => {
     const whole = seededRandom('s').bytes(100);
     const cut = seededRandom('s');
