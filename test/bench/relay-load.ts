@@ -34,7 +34,12 @@ export interface Outcome {
 interface Load {
   open(): { fd: number; port: number };
   close(fd: number): void;
-  exchange(fd: number, bytes: Uint8Array, port: number, milliseconds: number): Buffer | undefined;
+  /** Sends every question before it waits for an answer; what is not answered in time is undefined. */
+  exchange(
+    questions: readonly { readonly fd: number; readonly bytes: Uint8Array }[],
+    port: number,
+    milliseconds: number,
+  ): readonly (Buffer | undefined)[];
   run(options: {
     readonly flows: readonly Flow[];
     readonly sinks: readonly number[];
@@ -86,15 +91,19 @@ export class Scene {
     this.server = probe.port;
   }
 
-  /** Makes further allocations, and nothing else. */
-  allocate(count: number): void {
-    for (let index = 0; index < count; index += 1) {
-      const { fd } = this.#load.open();
-      const turn = new TurnClient(USER, PASSWORD);
-      turn.learn(this.#ask(fd, turn.allocate()));
-      const { code, relayed } = this.#ask(fd, turn.allocate());
-      if (relayed === undefined) throw new Error(`Allocate was answered ${code}`);
-      this.#clients.push({ fd, turn, relayed });
+  /** Makes further allocations, and nothing else: `atOnce` clients ask together, and the next when they all have theirs. */
+  allocate(count: number, atOnce = 1): void {
+    for (let made = 0; made < count; made += atOnce) {
+      const clients = Array.from({ length: Math.min(atOnce, count - made) }, () => {
+        return { fd: this.#load.open().fd, turn: new TurnClient(USER, PASSWORD) };
+      });
+      const allocates = () => clients.map(({ fd, turn }) => ({ fd, bytes: turn.allocate() }));
+      this.#ask(allocates()).forEach((answer, index) => clients[index]?.turn.learn(answer));
+      this.#ask(allocates()).forEach(({ code, relayed }, index) => {
+        const client = clients[index];
+        if (client === undefined || relayed === undefined) throw new Error(`Allocate was answered ${code}`);
+        this.#clients.push({ ...client, relayed });
+      });
     }
   }
 
@@ -102,9 +111,9 @@ export class Scene {
   admit(framing: Case['framing']): void {
     const peer = { address: HOST, port: this.#sink.port };
     for (const { fd, turn } of this.#clients) {
-      const request = framing === 'channel' ? turn.channelBind(CHANNEL, peer) : turn.createPermission([peer]);
-      const { code, messageClass } = this.#ask(fd, request);
-      if (messageClass !== 'success') throw new Error(`the peer was refused with ${code}`);
+      const bytes = framing === 'channel' ? turn.channelBind(CHANNEL, peer) : turn.createPermission([peer]);
+      for (const { code, messageClass } of this.#ask([{ fd, bytes }]))
+        if (messageClass !== 'success') throw new Error(`the peer was refused with ${code}`);
     }
   }
 
@@ -129,12 +138,17 @@ export class Scene {
     for (const { fd } of [this.#sink, ...this.#clients]) this.#load.close(fd);
   }
 
-  #ask(fd: number, request: Uint8Array): Answer {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const answer = this.#load.exchange(fd, request, this.server, PATIENCE);
-      if (answer !== undefined) return readAnswer(answer);
+  #ask(questions: readonly { readonly fd: number; readonly bytes: Uint8Array }[]): Answer[] {
+    let answers = this.#load.exchange(questions, this.server, PATIENCE);
+    for (let attempt = 1; attempt < ATTEMPTS && answers.includes(undefined); attempt += 1) {
+      const again = questions.filter((_question, index) => answers[index] === undefined);
+      const late = [...this.#load.exchange(again, this.server, PATIENCE)];
+      answers = answers.map((answer) => answer ?? late.shift());
     }
-    throw new Error('the server does not answer');
+    return answers.map((answer) => {
+      if (answer === undefined) throw new Error('the server does not answer');
+      return readAnswer(answer);
+    });
   }
 }
 

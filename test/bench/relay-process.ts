@@ -58,7 +58,7 @@ export class Server {
     const own = [process.execPath, process.argv[1] ?? '', 'serve', name, String(port)];
     const coturn = [
       `${name === 'coturn' ? DEBIAN_COTURN : otherCoturn} -n --log-file=/dev/null --no-stdout-log --pidfile=/dev/null`,
-      `--no-cli --no-tls --no-dtls -m 1 -L ${HOST} -E ${HOST} -p ${port} --min-port=20000 --max-port=29999`,
+      `--no-cli --no-tls --no-dtls -m 1 -L ${HOST} -E ${HOST} -p ${port} --min-port=10000 --max-port=32767`,
       `--allow-loopback-peers --lt-cred-mech -r bench -u ${USER}:${PASSWORD}`,
     ].flatMap((line) => line.split(' '));
     const isCoturn = name === 'coturn' || name === 'other-coturn';

@@ -56,7 +56,7 @@ async function serveTurnpike(
     nonceKey: systemRandom.bytes(32),
     policy,
     random: systemRandom,
-    relayPorts: { first: 20_000, last: 29_999 },
+    relayPorts: { first: 10_000, last: 32_767 },
     families: [4],
     ...(refusalsPerSecond === undefined ? {} : { refusalsPerSecond }),
     authenticator: {
@@ -87,8 +87,8 @@ function serveNodeTurn(port: number, username: string, password: string): void {
     listeningPort: port,
     listeningIps: [HOST],
     relayIps: [HOST],
-    minPort: 20_000,
-    maxPort: 29_999,
+    minPort: 10_000,
+    maxPort: 32_767,
     debugLevel: 'OFF',
   }).start();
 }

@@ -12,7 +12,7 @@ import { cpus, loadavg } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { textTable } from '../../kernel/text-table.ts';
-import { cpuOf, memoryOf } from './processes.ts';
+import { cpuOf, memoryOf, runTimeOf } from './processes.ts';
 import { buildLoad, ceilingOf, Scene } from './relay-load.ts';
 import type { Case, Outcome } from './relay-load.ts';
 import { isPresent, labelOf, leaveCore, serveAsChild, Server } from './relay-process.ts';
@@ -46,6 +46,8 @@ const STRIDE = 1.3;
 const STEP = 1.05;
 /** Allocations whose cost and memory is told. */
 const IDLE = 1000;
+/** How many clients ask at once. */
+const TOGETHER = 32;
 /** Those before them: code is compiled, pools are filled. */
 const BEFORE = 3000;
 const WARM_UP = 0.5;
@@ -226,31 +228,57 @@ async function highestOfAll(names: readonly Measured[], of: Case, ceiling: numbe
   return Object.fromEntries(found);
 }
 
+interface AllocationFigures {
+  /** CPU microseconds for each, its refused first request included, where many clients come at once. */
+  readonly together: number;
+  /** The same, where they come one after the other and the server is woken for each request. */
+  readonly alone: number;
+  readonly kilobytes: number;
+}
+
 /** CPU and memory of allocations that nobody uses. */
-async function idle(name: Measured): Promise<{ microseconds: number; kilobytes: number }> {
+async function idle(name: Measured): Promise<AllocationFigures> {
   return await withServer(name, async ({ pid }, scene) => {
-    scene.allocate(BEFORE);
-    await setTimeout(500);
-    const [cpu, memory] = [cpuOf(pid), memoryOf(pid)];
-    scene.allocate(IDLE);
-    await setTimeout(500);
-    const after = cpuOf(pid);
-    return {
-      microseconds: (after.user + after.system - cpu.user - cpu.system) / IDLE,
-      kilobytes: (memoryOf(pid) - memory) / 1024 / IDLE,
+    const costOf = async (count: number, atOnce: number) => {
+      const before = runTimeOf(pid);
+      scene.allocate(count, atOnce);
+      await setTimeout(500);
+      return (runTimeOf(pid) - before) / count;
     };
+    await costOf(BEFORE, 1);
+    const memory = memoryOf(pid);
+    const alone = await costOf(IDLE, 1);
+    const kilobytes = (memoryOf(pid) - memory) / 1024 / IDLE;
+    return { together: await costOf(IDLE, TOGETHER), alone, kilobytes };
   });
 }
 
-async function idleOfAll(names: readonly Measured[]): Promise<Record<string, Awaited<ReturnType<typeof idle>>>> {
-  const found = new Map<Measured, Awaited<ReturnType<typeof idle>>>();
-  for (const name of names) found.set(name, await idle(name));
-  const body = [...found].map(([name, { kilobytes, microseconds }]) => {
-    return [label(name), fixed(microseconds), fixed(1e6 / microseconds), fixed(kilobytes, 1)];
-  });
-  const title = `${IDLE} idle allocations, each refused once for its nonce and then granted`;
-  print(title, ['CPU µs each', 'a second and core', 'kB each'], body);
+async function idleOfAll(names: readonly Measured[]): Promise<Record<string, AllocationFigures>> {
+  const rounds = new Map<Measured, AllocationFigures[]>();
+  for (let round = 0; round < Number(values.rounds); round += 1) {
+    for (const name of names) rounds.set(name, [...(rounds.get(name) ?? []), await idle(name)]);
+  }
+  const found = new Map([...rounds].map(([name, each]) => [name, medianOf(each)]));
+  const coturn = found.get('coturn') ?? found.get('other-coturn');
+  const body = [...found].map(([name, { alone, kilobytes, together }]) => [
+    label(name),
+    fixed(together),
+    coturn === undefined ? '' : fixed(together / coturn.together, 2),
+    fixed(1e6 / together),
+    fixed(alone),
+    coturn === undefined ? '' : fixed(alone / coturn.alone, 2),
+    fixed(kilobytes, 1),
+  ]);
+  const title = `${IDLE} idle allocations, each refused once for its nonce and then granted: ${TOGETHER} at once, and one by one`;
+  const columns = ['CPU µs each', '× coturn', 'a second and core', 'one by one, µs', '× coturn', 'kB each'];
+  print(title, columns, body);
   return Object.fromEntries(found);
+}
+
+function medianOf(rounds: readonly AllocationFigures[]): AllocationFigures {
+  const of = (key: keyof AllocationFigures) =>
+    rounds.map((round) => round[key]).toSorted((a, b) => a - b)[rounds.length >> 1] ?? 0;
+  return { together: of('together'), alone: of('alone'), kilobytes: of('kilobytes') };
 }
 
 function casesOf(): Case[] {

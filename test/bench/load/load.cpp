@@ -250,23 +250,44 @@ napi_value closeSocket(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// exchange(fd, bytes, port, milliseconds): the first datagram that comes back, or undefined
+// Whether it has the transaction id of the question: who asked twice may be answered twice.
+bool isAnswerTo(const uint8_t* answer, ssize_t length, const std::vector<uint8_t>& question) {
+  return length >= 20 && std::memcmp(answer + 8, question.data() + 8, 12) == 0;
+}
+
+// exchange([{ fd, bytes }], port, milliseconds): the answer to each, or undefined. All are sent before any answer is waited for.
 napi_value exchange(napi_env env, napi_callback_info info) {
-  size_t count = 4;
-  napi_value values[4];
+  size_t count = 3;
+  napi_value values[3];
   napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
-  const int fd = static_cast<int>(numberOf(env, values[0]));
-  const std::vector<uint8_t> bytes = bytesOf(env, values[1]);
-  const sockaddr_in to = loopback(static_cast<uint16_t>(numberOf(env, values[2])));
-  sendto(fd, bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
-  pollfd ready{fd, POLLIN, 0};
-  if (poll(&ready, 1, static_cast<int>(numberOf(env, values[3]))) <= 0) return nullptr;
-  uint8_t answer[2048];
-  const ssize_t length = recv(fd, answer, sizeof answer, 0);
-  if (length < 0) return nullptr;
-  napi_value result;
-  napi_create_buffer_copy(env, static_cast<size_t>(length), answer, nullptr, &result);
-  return result;
+  uint32_t questions = 0;
+  napi_get_array_length(env, values[0], &questions);
+  const sockaddr_in to = loopback(static_cast<uint16_t>(numberOf(env, values[1])));
+  std::vector<int> fds;
+  std::vector<std::vector<uint8_t>> asked;
+  for (uint32_t index = 0; index < questions; index += 1) {
+    napi_value question;
+    napi_get_element(env, values[0], index, &question);
+    asked.push_back(bytesOf(env, member(env, question, "bytes")));
+    fds.push_back(static_cast<int>(numberOf(env, member(env, question, "fd"))));
+    sendto(fds.back(), asked.back().data(), asked.back().size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+  }
+  napi_value answers;
+  napi_create_array_with_length(env, questions, &answers);
+  for (uint32_t index = 0; index < questions; index += 1) {
+    napi_value answer;
+    napi_get_undefined(env, &answer);
+    pollfd ready{fds[index], POLLIN, 0};
+    uint8_t bytes[2048];
+    while (poll(&ready, 1, static_cast<int>(numberOf(env, values[2]))) > 0) {
+      const ssize_t length = recv(fds[index], bytes, sizeof bytes, 0);
+      if (!isAnswerTo(bytes, length, asked[index])) continue;
+      napi_create_buffer_copy(env, static_cast<size_t>(length), bytes, nullptr, &answer);
+      break;
+    }
+    napi_set_element(env, answers, index, answer);
+  }
+  return answers;
 }
 
 // run({ flows: [{ fd, port, bytes }], sinks: [fd], rate, seconds, least, runs, gro }): a promise of what was sent and what came
