@@ -20,11 +20,6 @@ export interface Sender {
 }
 
 export interface ClientLeg extends Sender {
-  /**
-   * Sends an answer and counts it, under `row` where it belongs to an allocation: on a leg whose own thread must first hear
-   * what the answer promises.
-   */
-  answer?(bytes: Uint8Array, to: Endpoint, row: number | undefined): void;
   readonly transport: Transport;
   /** The relay's own end, as the five-tuples of its clients have it. */
   readonly local: Endpoint;

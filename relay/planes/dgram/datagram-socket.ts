@@ -44,7 +44,6 @@ export class DatagramSocket implements UdpSocket {
   readonly largestFrame: number;
   readonly local: Endpoint;
   readonly family: Family;
-  readonly buffers: { readonly receive: number; readonly send: number };
   handlers: SocketHandlers = ignoreAll;
   /** Sends handed over and not yet called back, and how many of them are too many. */
   #pending = 0;
@@ -58,10 +57,14 @@ export class DatagramSocket implements UdpSocket {
     this.local = { address: canonicalAddress(address) ?? address, port };
     this.family = familyOf(address);
     this.largestFrame = LARGEST_DATAGRAM[this.family];
-    this.buffers = raiseBuffers(socket, options.bufferBytes);
+    raiseBuffers(socket, options.bufferBytes);
     socket.on('message', (bytes, source) => this.handlers.message(bytes, source));
     socket.on('error', (error) => this.handlers.error(error));
     socket.once('close', () => this.handlers.closed());
+  }
+
+  get buffers(): { readonly receive: number; readonly send: number } {
+    return { receive: this.#socket.getRecvBufferSize(), send: this.#socket.getSendBufferSize() };
   }
 
   /** A socket outlives its clients: nothing is kept for one. */
@@ -91,6 +94,12 @@ export class DatagramSocket implements UdpSocket {
   }
 }
 
+/** Addresses are numbers here: there is nothing to look up. */
+const lookups: Readonly<Record<Family, NonNullable<SocketOptions['lookup']>>> = {
+  4: (address, _options, answer) => answer(null, address, 4),
+  6: (address, _options, answer) => answer(null, address, 6),
+};
+
 /**
  * Binds a socket, or returns why it cannot be. Bound before this returns: the lookup answers at once and nothing is shared
  * with a cluster's primary, so that Node has no reason to wait.
@@ -101,9 +110,9 @@ export function bindSocket(create: CreateSocket, local: Endpoint, limits: Socket
     type: family === 4 ? 'udp4' : 'udp6',
     ipv6Only: family === 6,
     reuseAddr: false,
-    lookup: (address, _options, answer) => answer(null, address, family),
+    lookup: lookups[family],
   });
-  let outcome: DatagramSocket | Error = new Error('the socket was not bound at once');
+  let outcome: DatagramSocket | Error | undefined;
   const failed = (error: Error) => {
     outcome = error;
   };
@@ -113,19 +122,19 @@ export function bindSocket(create: CreateSocket, local: Endpoint, limits: Socket
     outcome = new DatagramSocket(socket, limits);
   });
   socket.bind({ address: local.address, port: local.port, exclusive: true });
-  if (outcome instanceof Error) socket.close();
-  return outcome;
+  if (outcome instanceof DatagramSocket) return outcome;
+  socket.close();
+  return outcome ?? new Error('the socket was not bound at once');
 }
 
 /** Linux clamps silently to net.core.{r,w}mem_max, other systems refuse: either way the socket works with what it got. */
-function raiseBuffers(socket: Socket, bytes: number): { receive: number; send: number } {
+function raiseBuffers(socket: Socket, bytes: number): void {
   try {
     socket.setRecvBufferSize(bytes);
     socket.setSendBufferSize(bytes);
   } catch {
     // The system's default stays; `buffers` tells.
   }
-  return { receive: socket.getRecvBufferSize(), send: socket.getSendBufferSize() };
 }
 
 /**

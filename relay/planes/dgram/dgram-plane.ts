@@ -349,6 +349,8 @@ class NodeDgramPlane implements DgramPlane {
   #bindRelay(family: Family, port: number, offload?: Offload): UdpSocket | undefined {
     const address = this.#options.relayAddress[family];
     if (address === undefined || port === 0 || port > 65_535 || this.#quarantine.holds(family, port)) return undefined;
+    // Our own: there is no need to ask the system.
+    if (this.#table.relayed(address, port) !== undefined) return undefined;
     const limits = { bufferBytes: this.#options.socketBufferBytes, maxPending: MAX_PENDING.relay };
     const socket = offload?.bind({ address, port }) ?? bindSocket(this.#createSocket, { address, port }, limits);
     return socket instanceof Error ? undefined : socket;
@@ -365,7 +367,6 @@ class NodeDgramPlane implements DgramPlane {
     const leg = this.#legOf(to);
     if (leg === undefined) return this.#drops.count('send_failed');
     const allocation = id === undefined ? undefined : this.#table.get(id);
-    if (leg.answer !== undefined) return leg.answer(bytes, to.client, allocation?.row);
     const slot = this.#outbox.take(leg, 'answer');
     if (slot === undefined) return undefined;
     const copy = slot.room(bytes.length);

@@ -29,7 +29,10 @@ export interface Addon {
   listen(engine: Engine, address: Uint8Array, port: number, family: Family): { error: number; port: number };
   start(engine: Engine): number;
   words(engine: Engine): BigUint64Array;
-  bind(engine: Engine, address: Uint8Array, port: number, family: Family): { error: number; fd: number };
+  /** A bound socket, or the negative of an errno. */
+  bind(engine: Engine, address: Uint8Array, port: number, family: Family): number;
+  /** Lets a worker, which has been told of the allocation, hear its relay socket. */
+  watch(engine: Engine, worker: number, slot: number, fd: number): number;
   /** Sends from this thread, out of a listener. */
   send(engine: Engine, listener: number, address: Uint8Array, port: number, bytes: Uint8Array): number;
   tell(engine: Engine, worker: number, record: Uint8Array): void;

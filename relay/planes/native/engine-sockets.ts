@@ -7,8 +7,10 @@ import { ignoreAll } from '../dgram/datagram-socket.ts';
 import type { SocketHandlers, UdpSocket } from '../dgram/datagram-socket.ts';
 import { LARGEST_DATAGRAM } from '../dgram/datagram-socket.ts';
 
+const systemErrors = getSystemErrorMap();
+
 export function systemError(errno: number): NodeJS.ErrnoException {
-  const [code = `E${errno}`, message = 'unknown'] = getSystemErrorMap().get(-errno) ?? [];
+  const [code = `E${errno}`, message = 'unknown'] = systemErrors.get(-errno) ?? [];
   return Object.assign(new Error(message), { code, errno: -errno });
 }
 
@@ -48,29 +50,23 @@ abstract class EngineSocket implements UdpSocket {
   }
 }
 
-export interface ListenerParts {
-  /** Returns an errno. */
-  readonly send: (listener: number, to: Endpoint, bytes: Uint8Array) => number;
-  readonly answer: (listener: number, to: Endpoint, bytes: Uint8Array, row: number | undefined) => void;
-}
+/** Returns an errno. */
+export type SendFrom = (listener: number, address: string, port: number, bytes: Uint8Array) => number;
 
 export class EngineListener extends EngineSocket {
   readonly index: number;
-  readonly #parts: ListenerParts;
+  readonly #send: SendFrom;
 
-  constructor(index: number, local: Endpoint, bufferBytes: number, parts: ListenerParts) {
+  constructor(index: number, local: Endpoint, bufferBytes: number, send: SendFrom) {
     super(local, { receive: bufferBytes, send: bufferBytes });
     this.index = index;
-    this.#parts = parts;
+    this.#send = send;
   }
 
+  /** Leaves at once. A client that has its answer finds what it promises: its thread obeys what it was told before it reads on. */
   send(bytes: Buffer, address: string, port: number, sent: Sent): void {
-    const errno = this.#parts.send(this.index, { address, port }, bytes);
+    const errno = this.#send(this.index, address, port, bytes);
     process.nextTick(sent, errno === 0 ? null : systemError(errno));
-  }
-
-  answer(bytes: Uint8Array, to: Endpoint, row: number | undefined): void {
-    this.#parts.answer(this.index, to, bytes, row);
   }
 }
 

@@ -19,7 +19,7 @@ import { EngineBudgets, indexOf } from './engine-budgets.ts';
 import { EngineListener, EngineRelay, systemError } from './engine-sockets.ts';
 import { MappedCounters } from './mapped-counters.ts';
 import { MirroredAllocation, Neighbourhood } from './mirrored-allocation.ts';
-import { CommandWriter, NOBODY, readNotices, wideOctets } from './records.ts';
+import { CommandWriter, readNotices, wideOctets } from './records.ts';
 import type { Notice } from './records.ts';
 
 export interface NativeOffloadDeps {
@@ -104,12 +104,13 @@ export class NativeOffload implements Offload {
   listen(at: Endpoint): UdpSocket | Error {
     const { error, port } = this.#addon.listen(this.#engine, wideOctets(at.address), at.port, familyOf(at.address));
     if (error !== 0) return systemError(error);
-    const listener = new EngineListener(this.#listeners.length, { address: at.address, port }, this.#bufferBytes, {
-      send: (index, to, bytes) => this.#addon.send(this.#engine, index, wideOctets(to.address), to.port, bytes),
-      answer: (index, to, bytes, row) => {
-        this.#tell(this.#workerOf(to), this.#writer.send(row ?? NOBODY, index, to, bytes));
-      },
-    });
+    const local = { address: at.address, port };
+    const listener = new EngineListener(
+      this.#listeners.length,
+      local,
+      this.#bufferBytes,
+      (index, address, port, bytes) => this.#addon.send(this.#engine, index, wideOctets(address), port, bytes),
+    );
     this.#listeners = [...this.#listeners, listener];
     return listener;
   }
@@ -126,8 +127,8 @@ export class NativeOffload implements Offload {
   }
 
   bind(at: Endpoint): UdpSocket | Error {
-    const { error, fd } = this.#addon.bind(this.#engine, wideOctets(at.address), at.port, familyOf(at.address));
-    return error === 0 ? new EngineRelay(fd, at, this.#bufferBytes) : systemError(error);
+    const fd = this.#addon.bind(this.#engine, wideOctets(at.address), at.port, familyOf(at.address));
+    return fd >= 0 ? new EngineRelay(fd, at, this.#bufferBytes) : systemError(-fd);
   }
 
   begin(allocation: Allocation, deadline: number): void {
@@ -151,6 +152,8 @@ export class NativeOffload implements Offload {
         allowance: indexOf(allocation.allowance),
       };
       this.#tell(worker, this.#writer.open(open));
+      const error = this.#isOpen ? this.#addon.watch(this.#engine, worker, row, relay.fd) : 0;
+      if (error !== 0) process.nextTick(() => this.#events?.ended(allocation, 'failed'));
     } else if (isHeard && worker !== undefined) {
       this.#tell(worker, this.#writer.client('decline', leg.index, client.client));
     }
@@ -174,11 +177,8 @@ export class NativeOffload implements Offload {
     else if (isLast && leg instanceof EngineListener) {
       this.#tell(worker, this.#writer.client('undecline', leg.index, client.client));
     }
-    // What the core says together with the end still counts for the allocation.
-    setImmediate(() => {
-      resident.unfinished = 1;
-      this.#tell(worker, this.#writer.slot('finish', row));
-    });
+    resident.unfinished = 1;
+    this.#tell(worker, this.#writer.slot('finish', row));
   }
 
   service(port: number, isOurs: boolean): void {
@@ -218,7 +218,8 @@ export class NativeOffload implements Offload {
     let isMore = false;
     for (let worker = 0; worker < this.#threads && this.#isOpen; worker += 1) {
       const length = this.#addon.drain(this.#engine, worker, this.#drained);
-      isMore ||= length > 0;
+      // No notice is larger than a datagram: what was left did not fit.
+      isMore ||= length > DRAIN_BYTES / 2;
       for (const notice of readNotices(this.#drained.subarray(0, length))) this.#heed(worker, notice);
     }
     // Timers and connections have their turn in between.

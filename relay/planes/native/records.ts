@@ -2,7 +2,6 @@
 import { formatAddress, parseAddress } from '../../../kernel/address.ts';
 import type { Endpoint, Family } from '../../../kernel/address.ts';
 
-export const NOBODY = 0xffff_ffff;
 /** Before any moment. */
 export const NEVER = -1e300;
 
@@ -15,12 +14,11 @@ const commandTypes = {
   revoke: 6,
   bind: 7,
   unbind: 8,
-  send: 9,
-  decline: 10,
-  undecline: 11,
+  decline: 9,
+  undecline: 10,
 } as const;
 
-const noticeTypes = { 1: 'datagram', 2: 'hop', 3: 'finished', 4: 'quota', 5: 'failed' } as const;
+const noticeTypes = { 1: 'datagram', 2: 'hop', 3: 'finished', 4: 'quota' } as const;
 
 /** Bytes are copies. */
 export type Notice =
@@ -32,7 +30,7 @@ export type Notice =
       readonly port: number;
       readonly payload: Buffer;
     }
-  | { readonly type: 'finished' | 'quota' | 'failed'; readonly slot: number };
+  | { readonly type: 'finished' | 'quota'; readonly slot: number };
 
 /** Ports of an address up to and including `last`, from where the one before ended; -1 = denied, else a class index. */
 export interface PortSpan {
@@ -124,17 +122,6 @@ export class CommandWriter {
     this.#u16(peer?.port ?? 0);
     this.#octets(peer === undefined ? new Uint8Array(16) : wideOctets(peer.address));
     this.#f64(deadline);
-    return this.#end();
-  }
-
-  send(slot: number, listener: number, to: Endpoint, bytes: Uint8Array): Uint8Array {
-    this.#begin('send');
-    this.#u32(slot);
-    this.#u32(listener);
-    this.#endpoint(to);
-    this.#u32(bytes.length);
-    this.#u32(0);
-    this.#octets(bytes);
     return this.#end();
   }
 

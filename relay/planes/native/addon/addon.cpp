@@ -227,16 +227,18 @@ napi_value words(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// bind(engine, address, port, family): { error, fd }
+// bind(engine, address, port, family): a socket, or the negative of an errno
 napi_value bind(napi_env env, napi_callback_info info) {
   const Call call(env, info);
   Endpoint endpoint{call.address(1), static_cast<uint16_t>(call.whole(2))};
-  const int fd = call.engine().bindSocket(endpoint, call.whole(3) == 4 ? AF_INET : AF_INET6);
-  napi_value result;
-  napi_create_object(env, &result);
-  napi_set_named_property(env, result, "error", number(env, fd < 0 ? -fd : 0));
-  napi_set_named_property(env, result, "fd", number(env, fd));
-  return result;
+  return number(env, call.engine().bindSocket(endpoint, call.whole(3) == 4 ? AF_INET : AF_INET6));
+}
+
+// watch(engine, worker, slot, fd): 0, or an errno
+napi_value watch(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  Worker& worker = call.engine().worker(static_cast<uint8_t>(call.whole(1)));
+  return number(env, worker.watch(call.whole(2), static_cast<int>(call.real(3))));
 }
 
 // tell(engine, worker, record)
@@ -305,7 +307,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"create", create}, {"listen", listen}, {"start", start},   {"words", words}, {"bind", bind},
       {"send", send},     {"tell", tell},     {"drain", drain},   {"count", count}, {"limit", limit},
       {"allows", allows}, {"workerOf", workerOf}, {"settle", settle}, {"leave", leave}, {"service", service},
-      {"stop", stop},
+      {"stop", stop},     {"watch", watch},
   };
   for (const auto& [name, function] : functions) {
     napi_value value;

@@ -15,12 +15,11 @@ enum class CommandType : uint32_t {
   kRevoke,
   kBind,
   kUnbind,
-  kSend,
   kDecline,
   kUndecline,
   kStop,
 };
-enum class NoticeType : uint32_t { kDatagram = 1, kHop, kFinished, kQuota, kFailed };
+enum class NoticeType : uint32_t { kDatagram = 1, kHop, kFinished, kQuota };
 
 struct Record {
   uint32_t size;
@@ -87,15 +86,6 @@ struct ChannelCommand {  // kBind, kUnbind
   double deadline;
 };
 
-struct SendCommand {  // the answer's octets behind it
-  Record record;
-  uint32_t slot;  // kNobody: counted for no allocation
-  uint32_t listener;
-  WireEndpoint to;
-  uint32_t length;
-  uint32_t unused;
-};
-
 struct DatagramNotice {  // the datagram behind it
   Record record;
   uint32_t listener;
@@ -112,7 +102,7 @@ struct HopNotice {  // the payload behind it: for an allocation that JavaScript 
   uint32_t unused;
 };
 
-struct SlotNotice {  // kFinished, kQuota, kFailed
+struct SlotNotice {  // kFinished, kQuota
   Record record;
   uint32_t slot;
   uint32_t unused;

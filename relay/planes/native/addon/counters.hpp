@@ -1,5 +1,6 @@
 // Byte and packet counters, one row an allocation, in one mapping that JavaScript reads as it is and that may be a file: what
-// was counted is there even when the process is not. One thread writes a row; the exception is named below.
+// was counted is there even when the process is not. One thread writes a row; the exception is named below. Octets of answers are
+// JavaScript's to count, who sends them.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +30,6 @@ enum Drop : int {
 
 constexpr size_t kLegs = 4;
 constexpr size_t kPerClass = 2 * kLegs;
-constexpr size_t kControl = 3 * kPerClass;
 // 256 octets: rows of different threads never share a cache line.
 constexpr size_t kRowWords = 32;
 
@@ -49,8 +49,6 @@ class Counters {
     add(word, bytes);
     add(word + kLegs, 1);
   }
-
-  void control(uint32_t row, uint64_t bytes) { add(words_ + row * kRowWords + kControl, bytes); }
 
   void drop(Drop reason, uint64_t packets = 1) { add(drops_ + reason, packets); }
 

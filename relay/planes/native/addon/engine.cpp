@@ -121,12 +121,14 @@ int Engine::bindSocket(Endpoint& endpoint, int family) const {
   raise(fd, SO_SNDBUF, options_.bufferBytes);
   receiveRuns(fd);
   SocketAddress address = SocketAddress::of(endpoint, family);
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address.storage), address.length) == 0 &&
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.length) == 0) {
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address.storage), address.length) == 0) {
+    if (endpoint.port != 0) return fd;
     Endpoint bound;
-    endpointOf(address.storage, bound);
-    endpoint.port = bound.port;
-    return fd;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.length) == 0) {
+      endpointOf(address.storage, bound);
+      endpoint.port = bound.port;
+      return fd;
+    }
   }
   const int error = errno;
   close(fd);

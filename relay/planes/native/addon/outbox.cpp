@@ -166,19 +166,7 @@ void Outbox::settle(const Message& message, int error) {
 void Outbox::settle(Parcel& parcel, int error) {
   const size_t bytes = parcel.size();
   if (error == 0) {
-    switch (parcel.cargo) {
-      case Cargo::kToClient:
-        counters_->count(parcel.row, parcel.peerClass, kClientTx, bytes);
-        break;
-      case Cargo::kToPeer:
-        counters_->count(parcel.row, parcel.peerClass, kPeerTx, bytes);
-        break;
-      case Cargo::kControl:
-        counters_->control(parcel.row, bytes);
-        break;
-      case Cargo::kAnswer:
-        break;
-    }
+    counters_->count(parcel.row, parcel.peerClass, parcel.cargo == Cargo::kToClient ? kClientTx : kPeerTx, bytes);
     return;
   }
   if (error == EMSGSIZE) counters_->drop(kTooLarge);

@@ -14,7 +14,7 @@
 
 namespace turnpike {
 
-enum class Cargo : uint8_t { kToClient, kToPeer, kControl, kAnswer };
+enum class Cargo : uint8_t { kToClient, kToPeer };
 
 struct Parcel {
   int32_t next;
@@ -23,7 +23,7 @@ struct Parcel {
   uint8_t padding;
   Cargo cargo;
   PeerClass peerClass;
-  uint32_t row;  // of Cargo::kControl, whose allocation may be ending
+  uint32_t row;
   Allocation* allocation;
   const uint8_t* body;
   uint32_t bodyLength;

@@ -11,7 +11,6 @@
 
 namespace turnpike {
 
-constexpr uint32_t kNobody = 0xffffffff;
 // In place of a worker's number: the allocation is served in JavaScript.
 constexpr uint8_t kScript = 0xff;
 

@@ -113,7 +113,15 @@ void Worker::tell(const uint8_t* record, size_t size) {
   }
   std::memcpy(room + sizeof(uint32_t), record + sizeof(uint32_t), size - sizeof(uint32_t));
   commands_.publish();
-  wake();
+  const auto type = static_cast<CommandType>(read<Record>(record).type);
+  if (type == CommandType::kFinish || type == CommandType::kStop) wake();
+}
+
+int Worker::watch(uint32_t slot, int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kRelay | slot;
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
 }
 
 size_t Worker::drain(uint8_t* into, size_t room) {
@@ -171,8 +179,6 @@ void Worker::run() {
 void Worker::obey() {
   for (const uint8_t* record = commands_.peek(); record != nullptr; record = commands_.peek()) {
     obey(record);
-    // What it tells to send may lie in the record.
-    if (static_cast<CommandType>(read<Record>(record).type) == CommandType::kSend) outbox_.flush();
     commands_.consume();
   }
 }
@@ -184,8 +190,6 @@ void Worker::obey(const uint8_t* record) {
       return open(read<OpenCommand>(record));
     case CommandType::kPermit:
       return permit(*reinterpret_cast<const PeerCommand*>(record));
-    case CommandType::kSend:
-      return answer(*reinterpret_cast<const SendCommand*>(record));
     case CommandType::kFinish:
       return finish(read<SlotCommand>(record).slot);
     case CommandType::kDecline:
@@ -240,14 +244,7 @@ void Worker::open(const OpenCommand& command) {
   } else {
     clients.set(allocation->client, allocation.get());
   }
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = kRelay | command.slot;
-  const bool watched = epoll_ctl(epoll_, EPOLL_CTL_ADD, command.fd, &event) == 0;
   allocations_[command.slot] = std::move(allocation);
-  if (watched) return;
-  end(*allocations_[command.slot]);
-  notify(NoticeType::kFailed, command.slot);
 }
 
 // Nothing is relayed any more. The allocation itself stays until JavaScript is done with it.
@@ -289,17 +286,6 @@ void Worker::permit(const PeerCommand& command) {
     std::memcpy(&span, spans + index * sizeof span, sizeof span);
     peer.verdicts[index] = {static_cast<uint16_t>(span.last), static_cast<int8_t>(span.verdict)};
   }
-}
-
-void Worker::answer(const SendCommand& command) {
-  Parcel& parcel = outbox_.add(listeners[command.listener], endpointOf(command.to));
-  parcel.headLength = 0;
-  parcel.padding = 0;
-  parcel.body = reinterpret_cast<const uint8_t*>(&command) + sizeof command;
-  parcel.bodyLength = command.length;
-  parcel.allocation = nullptr;
-  parcel.row = command.slot;
-  parcel.cargo = command.slot == kNobody ? Cargo::kAnswer : Cargo::kControl;
 }
 
 void Worker::decline(const ClientCommand& command) {

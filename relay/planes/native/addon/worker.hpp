@@ -31,8 +31,11 @@ class Worker {
   // Once the thread has ended: every socket of its own.
   void closeSockets();
 
-  // From JavaScript's thread. Waits for room: a worker always makes some.
+  // From JavaScript's thread. Waits for room: a worker always makes some. What is told is obeyed before any packet that comes
+  // later is judged; the thread is woken for that alone which JavaScript waits for.
   void tell(const uint8_t* record, size_t size);
+  // From JavaScript's thread, once kOpen is told: from now on the thread hears the relay socket. 0, or the errno.
+  int watch(uint32_t slot, int fd);
   // From JavaScript's thread: moves whole records into `into`, returns the octets moved.
   size_t drain(uint8_t* into, size_t room);
 
@@ -66,7 +69,6 @@ class Worker {
   void open(const OpenCommand& command);
   void end(Allocation& allocation);
   void permit(const PeerCommand& command);
-  void answer(const SendCommand& command);
   void decline(const ClientCommand& command);
   void undecline(const ClientCommand& command);
   void finish(uint32_t slot);

@@ -178,6 +178,7 @@ class Drill {
     command.deadline = kLifetime;
     command.allowance = client % 2;
     tell(client, command, CommandType::kOpen);
+    if (engine_.worker(party.worker).watch(command.slot, fd) != 0) std::abort();
     const Resident resident{client + 1, static_cast<uint16_t>(generation_), party.worker, true};
     engine_.shared().settle(true, relay.port, resident, client % 2);
     permit(client);
@@ -220,7 +221,7 @@ class Drill {
   void command(uint32_t client) {
     Party& party = parties_[client];
     if (!party.live) return;
-    switch (below(8)) {
+    switch (below(7)) {
       case 0: {
         party.live = false;
         engine_.shared().leave(true, party.relay);
@@ -239,15 +240,7 @@ class Drill {
       }
       case 3:
         return tell(client, SlotCommand{{}, client + 1, 0, kLifetime}, CommandType::kExtend);
-      case 4: {
-        SendCommand command{};
-        command.slot = client + 1;
-        command.to = wire(party.socket.local);
-        command.length = 20;
-        const uint8_t answer[20] = {};
-        return tell(client, command, CommandType::kSend, answer, sizeof answer);
-      }
-      case 5:
+      case 4:
         engine_.shared().service(static_cast<uint16_t>(below(65536)), below(2) == 0);
         engine_.allowance(1).refund(1);
         engine_.send(0, party.socket.local, reinterpret_cast<const uint8_t*>("hello"), 5);
