@@ -6,6 +6,7 @@ import type { RateCard } from '../billing/contract.ts';
 import { callDashboard } from './grafana/call.ts';
 import { overviewDashboard } from './grafana/overview.ts';
 import { renderDashboardProvider, renderDatasources } from './grafana/provisioning.ts';
+import { trendsDashboard } from './grafana/trends.ts';
 import { renderRules } from './prometheus/rules.ts';
 
 export interface DashboardOptions {
@@ -24,6 +25,7 @@ export function renderDashboards(options: DashboardOptions): ReadonlyMap<string,
   return new Map([
     ['grafana/dashboards/turnpike-overview.json', renderDashboard(overviewDashboard(options.rateCard))],
     ['grafana/dashboards/turnpike-call.json', renderDashboard(callDashboard())],
+    ['grafana/dashboards/turnpike-trends.json', renderDashboard(trendsDashboard())],
     ['grafana/provisioning/dashboards/turnpike.yaml', renderDashboardProvider(`${mount}/grafana/dashboards`)],
     ['grafana/provisioning/datasources/turnpike.yaml', renderDatasources()],
     ['prometheus/turnpike.rules.yaml', renderRules()],

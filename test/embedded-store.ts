@@ -13,10 +13,14 @@ import type { ClickHouseStore } from '../collector/store/clickhouse.ts';
 import type { Kept } from '../collector/store/ddl.ts';
 import { keptIn, migrate } from '../collector/store/migrations.ts';
 import type { RetentionWanted } from '../collector/store/migrations.ts';
+import { Roller } from '../collector/store/roller.ts';
+import type { RollerOptions } from '../collector/store/roller.ts';
 import type { StoreEndpoint } from '../collector/store/store.ts';
 import type { TableName } from '../collector/store/tables.ts';
+import { systemClock } from '../kernel/clock.ts';
 import { silentLog } from '../kernel/log.ts';
 import { Metrics } from '../kernel/metrics.ts';
+import { systemSleep } from '../kernel/sleep.ts';
 
 export interface TestDatabase extends ClickHouseStore {
   readonly endpoint: StoreEndpoint;
@@ -46,3 +50,9 @@ export async function testDatabase({
 
 /** How long tables keep their rows where nothing else is configured. */
 export const keptOf = (table: TableName): Kept => keptIn(table, {});
+
+/** Brings the rollups up to date. Inserts have ended when a test calls for it: there is nothing to wait for. */
+export async function rollUp(store: RollerOptions['store']): Promise<void> {
+  const parts = { clock: systemClock, sleep: systemSleep, log: silentLog, metrics: new Metrics(), interval: 1_000 };
+  await new Roller({ ...parts, store, keptOf, settleMs: 0 }).round();
+}

@@ -18,7 +18,7 @@ const events = `${tables.call_events.name} FINAL`;
 const readings = `${tables.egress_samples.name} FINAL`;
 const alerts = `${tables.alerts.name} FINAL`;
 
-const ofApps = 'app_id IN (${app:sqlstring})';
+export const ofApps = 'app_id IN (${app:sqlstring})';
 const ofCall = `${ofApps} AND call_id = \${call:sqlstring}`;
 /** A stream as a person names it. */
 const streamLabel = "concat(participant_id, ' ', stream)";
@@ -36,8 +36,8 @@ WHERE $__timeFilter(window_end) AND ${whose} AND meter = 'turn' AND (app_id, ser
   SELECT app_id, server_id, boot_id, object_id FROM ${tables.egress_samples.name}
   WHERE $__timeFilter(window_end) AND ${whose})`;
 
-const series = (sql: string): PanelQuery => ({ shape: 'timeseries', sql });
-const table = (sql: string): PanelQuery => ({ shape: 'table', sql });
+export const series = (sql: string): PanelQuery => ({ shape: 'timeseries', sql });
+export const table = (sql: string): PanelQuery => ({ shape: 'table', sql });
 
 /** What the variables list. */
 export const variableQueries = {

@@ -11,12 +11,12 @@ import { variableQueries } from './queries.ts';
 export const datasourceVariable = (): DatasourceVariableBuilder =>
   new DatasourceVariableBuilder('datasource').label('Store').type(CLICKHOUSE_PLUGIN);
 
-/** One app, several, or all. */
-export const appVariable = (): QueryVariableBuilder =>
+/** One app, several, or all of those that the query finds in the range. */
+export const appVariable = (query: string = variableQueries.app): QueryVariableBuilder =>
   new QueryVariableBuilder('app')
     .label('App')
     .datasource(clickhouse)
-    .query(variableQueries.app)
+    .query(query)
     .refresh(VariableRefresh.OnTimeRangeChanged)
     .sort(VariableSort.AlphabeticalAsc)
     .multi(true)

@@ -96,6 +96,8 @@ function streamRows(plan: CallPlan): Row[] {
         packets_lost: plan.lost,
         bytes: 20_000,
         jitter_ms: plan.lost === 0 ? 4 : 60,
+        concealed_samples: plan.lost * 960,
+        total_samples_received: 250 * 960,
         mos: plan.mos,
         mos_model: plan.model,
       },

@@ -5,12 +5,14 @@ import { callDashboard } from '../../dashboards/grafana/call.ts';
 import { overviewDashboard } from '../../dashboards/grafana/overview.ts';
 import type { PanelQuery } from '../../dashboards/grafana/clickhouse-query.ts';
 import { callQueries, overviewQueries, variableQueries } from '../../dashboards/grafana/queries.ts';
+import { trendAppQuery, trendQueries } from '../../dashboards/grafana/trend-queries.ts';
+import { trendsDashboard } from '../../dashboards/grafana/trends.ts';
 import { statementFor } from '../../billing/egress/statement.ts';
 import type { RateCard } from '../../billing/contract.ts';
 import { month } from '../../kernel/period.ts';
-import { hasEmbeddedStore, testDatabase } from '../embedded-store.ts';
+import { hasEmbeddedStore, rollUp, testDatabase } from '../embedded-store.ts';
 import type { TestDatabase } from '../embedded-store.ts';
-import { badCall, END, goodCall, INTERVALS, writeCallData } from './call-data.ts';
+import { badCall, END, goodCall, INTERVAL_MS, INTERVALS, writeCallData } from './call-data.ts';
 import { expandGrafana } from './grafana-macros.ts';
 import type { DashboardState } from './grafana-macros.ts';
 import { rateCard } from './rate-card.ts';
@@ -29,6 +31,7 @@ const overview = overviewQueries(rateCard);
 const panels = {
   ...Object.fromEntries(Object.entries(overview).map(([name, query]) => [`overview ${name}`, query])),
   ...Object.fromEntries(Object.entries(callQueries).map(([name, query]) => [`call ${name}`, query])),
+  ...Object.fromEntries(Object.entries(trendQueries).map(([name, query]) => [`trends ${name}`, query])),
 };
 
 let store: TestDatabase;
@@ -38,7 +41,7 @@ const ofCall = { call: badCall.call };
 const values = (rows: readonly PanelRow[], column: string): unknown[] => rows.map((found) => found[column]);
 
 /** SQL of every target of every panel, as Grafana gets it. */
-const renderedSql = [overviewDashboard(rateCard), callDashboard()]
+const renderedSql = [overviewDashboard(rateCard), callDashboard(), trendsDashboard()]
   .flatMap(({ panels: list = [] }) => list)
   .flatMap((panel) => ('targets' in panel ? (panel.targets ?? []) : []))
   .map((target) => ('rawSql' in target ? target.rawSql : undefined));
@@ -47,6 +50,7 @@ describe.skipIf(!hasEmbeddedStore)('the SQL behind the panels', () => {
   beforeAll(async () => {
     store = await testDatabase();
     await writeCallData(store);
+    await rollUp(store);
   });
   afterAll(async () => {
     await store.drop();
@@ -249,10 +253,54 @@ describe.skipIf(!hasEmbeddedStore)('the SQL behind the panels', () => {
     expect(values(await run(variableQueries.call), 'call_id')).toEqual(['standup', "cara's call"]);
   });
 
-  it('reads raw tables FINAL wherever it counts', () => {
+  it('has in its trends what the rows say: sums exactly, quantiles to within a bucket', async () => {
+    const both = { apps: ['demo', 'other'] };
+    const loss = await run(trendQueries.loss.sql, both);
+    expect(loss.length).toBeGreaterThan(2);
+    expect(loss).toEqual(await run(overview.loss.sql, both));
+    const [{ success } = {}] = await run(trendQueries.successOfRange.sql);
+    expect(await run(overview.setupSuccess.sql)).toMatchObject([{ success }]);
+    const exact = { g107: 3.9, 'g107.2': 2.1 };
+    const scores = await run(trendQueries.mosOfRange.sql, both);
+    expect(values(scores, 'model')).toEqual(Object.keys(exact));
+    for (const [index, score] of Object.values(exact).entries()) {
+      expect(Math.abs(Number(scores[index]?.['p10']) - score)).toBeLessThanOrEqual(0.1);
+    }
+    expect(await run(trendQueries.hoursOfRange.sql)).toEqual([{ hours: (4 * INTERVALS * INTERVAL_MS) / 3_600_000 }]);
+    expect(new Set(values(await run(trendQueries.concealed.sql), 'concealed'))).toEqual(new Set([0, 0.1]));
+    expect(new Set(values(await run(trendQueries.freezes.sql), 'freezes'))).toEqual(new Set([0, 720]));
+    const [{ bytes } = {}] = await run(trendQueries.bytesOfRange.sql);
+    const relayed = await run(overview.relayedBytes.sql, { intervalSeconds: 3_600 });
+    const bySource = await run(trendQueries.egressBySource.sql, { intervalSeconds: 3_600 });
+    const sum = (rows: readonly PanelRow[]) => rows.reduce((total, one) => total + Number(one['bytes']), 0);
+    expect(sum(bySource)).toBe(bytes);
+    expect(sum(bySource.filter(({ source }) => source === 'turnpike'))).toBe(sum(relayed));
+  });
+
+  it('has its trends when the rows behind them are gone', async () => {
+    const bare = await testDatabase();
+    await writeCallData(bare);
+    await rollUp(bare);
+    const all = () =>
+      Promise.all(
+        [trendAppQuery, ...Object.values(trendQueries).map(({ sql }) => sql)].map((sql) =>
+          bare.select(row, expandGrafana(sql, { ...demo, apps: ['demo', 'other'] })),
+        ),
+      );
+    const before = await all();
+    expect(before.every((rows) => rows.length > 0)).toBe(true);
+    for (const name of ['stream_intervals', 'connection_intervals', 'call_events', 'egress_samples']) {
+      await bare.command(`TRUNCATE TABLE ${name}`);
+    }
+    expect(await all()).toEqual(before);
+    await bare.drop();
+    await bare.close();
+  });
+
+  it('reads tables FINAL wherever it counts', () => {
     // Not for a maximum, nor to name what a set holds: there a repeated row changes nothing.
     const raw =
-      /(?<!object_id )\b(FROM|JOIN) (stream_intervals|connection_intervals|call_events|egress_samples|alerts)\b(?! FINAL)/;
+      /(?<!object_id )\b(FROM|JOIN) (stream_intervals|connection_intervals|call_events|egress_samples|alerts|quality_minute|egress_hour)\b(?! FINAL)/;
     const maxima = new Set<PanelQuery>([overview.monthEgress, overview.monthCost]);
     const counting = Object.values(panels).filter((query) => !maxima.has(query));
     expect(counting.filter(({ sql }) => raw.test(sql))).toEqual([]);

@@ -12,7 +12,13 @@ const mayImport = {
   relay: ['kernel/'],
   collector: ['kernel/', 'relay/contract.ts'],
   billing: ['kernel/', 'collector/contract.ts', 'collector/store/store.ts', 'collector/store/tables.ts'],
-  dashboards: ['kernel/', 'collector/contract.ts', 'collector/store/tables.ts', 'billing/contract.ts'],
+  dashboards: [
+    'kernel/',
+    'collector/contract.ts',
+    'collector/store/tables.ts',
+    'collector/store/histogram.ts',
+    'billing/contract.ts',
+  ],
   cli: ['kernel/', 'relay/', 'collector/', 'billing/', 'dashboards/'],
 } as const satisfies Record<string, readonly string[]>;
 type Room = keyof typeof mayImport;

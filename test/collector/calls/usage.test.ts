@@ -5,13 +5,8 @@ import { usageOf } from '../../../collector/calls/usage.ts';
 import type { EgressReader } from '../../../collector/calls/egress-hours.ts';
 import { keptIn } from '../../../collector/store/migrations.ts';
 import type { RetentionWanted } from '../../../collector/store/migrations.ts';
-import { Roller } from '../../../collector/store/roller.ts';
-import { systemClock } from '../../../kernel/clock.ts';
-import { silentLog } from '../../../kernel/log.ts';
-import { Metrics } from '../../../kernel/metrics.ts';
-import { systemSleep } from '../../../kernel/sleep.ts';
 import { egressRow } from '../../conformance/store.ts';
-import { hasEmbeddedStore, keptOf, testDatabase } from '../../embedded-store.ts';
+import { hasEmbeddedStore, rollUp, testDatabase } from '../../embedded-store.ts';
 import type { TestDatabase } from '../../embedded-store.ts';
 
 const MINUTE = 60_000;
@@ -21,10 +16,7 @@ const START = Math.floor(Date.now() / HOUR) * HOUR - 30 * HOUR;
 
 let store: TestDatabase;
 
-async function roll(): Promise<void> {
-  const parts = { clock: systemClock, sleep: systemSleep, log: silentLog, metrics: new Metrics(), interval: 1_000 };
-  await new Roller({ ...parts, store, keptOf, settleMs: 0 }).round();
-}
+const roll = () => rollUp(store);
 
 interface Reading {
   readonly app: string;
