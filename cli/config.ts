@@ -1,5 +1,6 @@
 /** The whole configuration: every key, its default and its sentence. docs/config.md is tested against this schema. */
 import { z } from 'zod';
+import { identifierPolicies } from '../collector/privacy/identifiers.ts';
 import { sourceSettings } from '../collector/sources/source-settings.ts';
 import type { ClientSettings } from '../collector/contract.ts';
 import { tableNames, tables } from '../collector/store/tables.ts';
@@ -73,6 +74,10 @@ const appSettings = z.strictObject({
     .describe(
       'Peers that its clients may reach: `only` these ranges (an SFU), none in `deny`, no port below `minPort`.',
     ),
+  privacy: z
+    .strictObject({ customIdentifiers: z.enum(identifierPolicies).optional() })
+    .optional()
+    .describe('Of collector.privacy.*, what is otherwise for this app.'),
   retention: z.strictObject(appRetention).optional().describe('Days for its rows, by table; absent: as everybody.'),
 });
 

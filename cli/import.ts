@@ -7,6 +7,7 @@ import { findCalls } from '../collector/calls/summaries.ts';
 import type { CallSummary, DumpAnswer } from '../collector/contract.ts';
 import { Erasures } from '../collector/erasure/erasures.ts';
 import { storeDump } from '../collector/intake/dump.ts';
+import { IdentifyingWriter } from '../collector/privacy/identifiers.ts';
 import type { ClickHouseStore } from '../collector/store/clickhouse.ts';
 import type { StoreWriter } from '../collector/store/store.ts';
 import { systemClock as clock } from '../kernel/clock.ts';
@@ -14,6 +15,7 @@ import { TurnpikeError } from '../kernel/errors.ts';
 import { createLog } from '../kernel/log.ts';
 import { systemSleep as sleep } from '../kernel/sleep.ts';
 import { textTable } from '../kernel/text-table.ts';
+import { identifiersOf } from './privacy-config.ts';
 import { Progress } from './progress.ts';
 import { settingsOf } from './settings.ts';
 import { placeOf, reportDays, withStore } from './store.ts';
@@ -47,8 +49,9 @@ export async function importRecordings(files: readonly string[], command: Comman
   const failures: string[] = [];
   const log = createLog('import', config.log.level);
   await withStore(config, log, async (store) => {
-    const writer = new Erasures({ store, place: placeOf(config), clock, sleep, log });
-    await writer.look();
+    const erasures = new Erasures({ store, place: placeOf(config), clock, sleep, log });
+    await erasures.look();
+    const writer = new IdentifyingWriter(erasures, identifiersOf(config));
     const imported: Imported[] = [];
     for (const [file, size] of sizes) {
       try {

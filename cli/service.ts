@@ -20,6 +20,7 @@ import { statsRoutes } from '../collector/intake/stats-routes.ts';
 import { openAddressDatabase } from '../collector/privacy/address-database.ts';
 import { ClientNetworks } from '../collector/privacy/client-network.ts';
 import type { AddressLookup } from '../collector/privacy/client-network.ts';
+import { IdentifyingWriter } from '../collector/privacy/identifiers.ts';
 import { readerRoutes } from '../collector/reader/reader-routes.ts';
 import { cloudflareClient } from '../collector/sources/cloudflare-client.ts';
 import { CloudflarePoller } from '../collector/sources/cloudflare-poller.ts';
@@ -52,6 +53,7 @@ import { issueIceServers } from '../relay/credentials/ice-servers.ts';
 import { credentialRoutes } from '../relay/credentials/routes.ts';
 import { cappedApps } from './config.ts';
 import type { Config } from './config.ts';
+import { identifiersOf } from './privacy-config.ts';
 import { sourcesOf } from './sources.ts';
 import { placeOf, reportDays, retentionOf } from './store.ts';
 import { publicHost, serviceUrls } from './urls.ts';
@@ -104,10 +106,19 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     random,
   });
   await http.register(controlRoutes, { feed });
-  const erasures = new Erasures({ store, place: placeOf(config), clock, sleep: systemSleep, log });
+  const identifiers = identifiersOf(config);
+  const erasures = new Erasures({
+    store,
+    place: placeOf(config),
+    clock,
+    sleep: systemSleep,
+    log,
+    formsOf: (app, participant) => identifiers.forms(app, participant),
+  });
   await erasures.look();
   erasures.start();
-  const writer = new DurableWriter({ store: erasures, spool, log, metrics, sleep: systemSleep });
+  const durable = new DurableWriter({ store: erasures, spool, log, metrics, sleep: systemSleep });
+  const writer = new IdentifyingWriter(durable, identifiers);
   const networks = await clientNetworks(http, parts);
   await http.register(statsRoutes, {
     writer,
@@ -134,7 +145,7 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
   await registerSources(http, parts, writer);
   // After the routes' own hooks, which may have something left to write.
   http.addHook('onClose', async () => {
-    await writer.stop();
+    await durable.stop();
     await erasures.stop();
   });
   await http.register(callRoutes, { ...egress, clock });

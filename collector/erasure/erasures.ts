@@ -33,6 +33,8 @@ export interface ErasuresOptions {
   readonly clock: Clock;
   readonly sleep: Sleep;
   readonly log: Logger;
+  /** Every form in which a participant may stand in the store. Default: as it is. */
+  readonly formsOf?: (app: string, participant: string) => readonly string[];
 }
 
 const LOOK_MS = 5_000;
@@ -74,18 +76,19 @@ export class Erasures implements StoreWriter {
   }
 
   /** What there is of somebody. */
-  count(person: Person): Promise<PersonalRows[]> {
-    return personalRows(this.#options.store, erasureOf(person, this.#options.clock.now()));
+  async count(person: Person): Promise<PersonalRows[]> {
+    const { store } = this.#options;
+    return sumOf(await inTurn(this.#erasuresOf(person), (erasure) => personalRows(store, erasure)));
   }
 
   /** Resolves when nothing of them is left, and answers what there was. Throws TP_COLLECTOR_ERASURE while the store is still at it. */
   async erase(person: Person): Promise<PersonalRows[]> {
-    const erasure = erasureOf(person, this.#options.clock.now());
-    await this.#options.store.insert('control', [erasureRow(erasure)]);
-    this.#learn(erasure);
-    const found = await this.#carryOut(erasure, {});
-    this.#carriedOut.add(keyOf(erasure));
-    return found;
+    const erasures = this.#erasuresOf(person);
+    await this.#options.store.insert('control', erasures.map(erasureRow));
+    for (const erasure of erasures) this.#learn(erasure);
+    const found = await inTurn(erasures, (erasure) => this.#carryOut(erasure, {}));
+    for (const erasure of erasures) this.#carriedOut.add(keyOf(erasure));
+    return sumOf(found);
   }
 
   /**
@@ -102,6 +105,12 @@ export class Erasures implements StoreWriter {
       this.#carriedOut.add(keyOf(erasure));
     }
     this.#hasLooked = true;
+  }
+
+  #erasuresOf(person: Person): Erasure[] {
+    const { clock, formsOf } = this.#options;
+    const forms = formsOf?.(person.app, person.participant) ?? [person.participant];
+    return forms.map((participant) => erasureOf({ ...person, participant }, clock.now()));
   }
 
   async #goRound(): Promise<void> {
@@ -167,6 +176,20 @@ export class Erasures implements StoreWriter {
       await sleep(POLL_MS, this.#stop.signal);
     }
   }
+}
+
+async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const done: R[] = [];
+  for (const item of items) done.push(await work(item));
+  return done;
+}
+
+/** Of several forms of one person, table by table. */
+function sumOf([first = [], ...others]: readonly PersonalRows[][]): PersonalRows[] {
+  return first.map((one, index) => ({
+    ...one,
+    rows: others.reduce((sum, other) => sum + (other[index]?.rows ?? 0), one.rows),
+  }));
 }
 
 const noop = (): void => undefined;
