@@ -24,11 +24,12 @@ import { IdentifyingWriter } from '../collector/privacy/identifiers.ts';
 import { readerRoutes } from '../collector/reader/reader-routes.ts';
 import { cloudflareClient } from '../collector/sources/cloudflare-client.ts';
 import { CloudflarePoller } from '../collector/sources/cloudflare-poller.ts';
-import { fetchText } from '../collector/sources/fetch-text.ts';
+import { textFetcher } from '../collector/sources/fetch-text.ts';
 import { janusRoutes } from '../collector/sources/janus-routes.ts';
 import { JanusSource } from '../collector/sources/janus-source.ts';
 import { livekitRoutes } from '../collector/sources/livekit-routes.ts';
 import { Poller } from '../collector/sources/poller.ts';
+import { PostedSources } from '../collector/sources/posted-sources.ts';
 import { RedisListener } from '../collector/sources/redis-listener.ts';
 import { SourceMetrics } from '../collector/sources/source-metrics.ts';
 import { gradeOf, isPulled } from '../collector/sources/source-settings.ts';
@@ -141,7 +142,6 @@ export async function createService(parts: ServiceParts): Promise<FastifyInstanc
     keptDays: reportDays(config),
   });
   await http.register(usageRoutes, { writer, clock });
-  await http.register(egressRoutes, { writer, clock, authority });
   await registerSources(http, parts, writer);
   // After the routes' own hooks, which may have something left to write.
   http.addHook('onClose', async () => {
@@ -203,18 +203,21 @@ async function registerSources(http: FastifyInstance, parts: ServiceParts, write
   const pushing = sources
     .filter((source) => source.kind === 'janus')
     .map((settings) => new JanusSource({ ...common, settings }));
+  const names = new Set(sources.map(({ name }) => name));
+  const posted = new PostedSources({ clock, log, metrics: shown, sleep: systemSleep, known: names });
+  await http.register(egressRoutes, { writer, clock, authority, posted });
   await http.register(janusRoutes, { sources: pushing });
   await http.register(livekitRoutes, { sources: livekit, writer, clock, log, metrics: shown });
   const running = [
     ...pushing,
-    ...pulled.map((settings) => new Poller({ ...common, settings, fetch: fetchText })),
+    ...pulled.map((settings) => new Poller({ ...common, settings, fetch: textFetcher() })),
     ...heard.map((settings) => new RedisListener({ ...common, settings })),
     ...cloudflare.map((settings) => {
       return new CloudflarePoller({ ...common, settings, ask: cloudflareClient(settings.url, settings.token) });
     }),
   ];
   http.addHook('onReady', async () => running.forEach((source) => source.start()));
-  http.addHook('onClose', async () => void (await Promise.all(running.map((source) => source.stop()))));
+  http.addHook('onClose', async () => void (await Promise.all([...running, posted].map((source) => source.stop()))));
 }
 
 /** A credential of the first app, for the page that tries the relay out. */

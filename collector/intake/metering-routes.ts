@@ -13,6 +13,7 @@ import type { Authority } from '../../kernel/principals.ts';
 import { usageBatch } from '../../relay/contract.ts';
 import { egressBatch, meteringAnswer } from '../contract.ts';
 import type { MeteringAnswer } from '../contract.ts';
+import type { PostedSources } from '../sources/posted-sources.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { egressRow, RELAY_SOURCE, usageRows, windowIssues } from './metering.ts';
 
@@ -61,10 +62,12 @@ export interface EgressRouteOptions {
   readonly writer: StoreWriter;
   readonly clock: Clock;
   readonly authority: Authority;
+  /** Told of what is stored. */
+  readonly posted: Pick<PostedSources, 'heard'>;
 }
 
 export const egressRoutes: FastifyPluginAsync<EgressRouteOptions> = async (server, options) => {
-  const { writer, clock, authority } = options;
+  const { writer, clock, authority, posted } = options;
   server.post(
     '/v1/egress',
     { bodyLimit: BODY_LIMIT, config: { allow: ['source'], call: egressCall } },
@@ -82,6 +85,7 @@ export const egressRoutes: FastifyPluginAsync<EgressRouteOptions> = async (serve
         'egress_samples',
         readings.map((reading) => egressRow(source, reading)),
       );
+      posted.heard(source, readings);
       return { stored: readings.length };
     },
   );

@@ -34,6 +34,8 @@ interface Known {
   /** Since the run was first seen. */
   readonly bytes: bigint;
   readonly at: number;
+  /** The call that it was in: a source may tell that once, and not again to a collector that is started anew. */
+  readonly call: string;
 }
 
 /** Objects remembered of one source; the one that was heard of least lately gives way. */
@@ -47,6 +49,7 @@ const knownRow = z.object({
   boot_id: z.string(),
   bytes: z.coerce.bigint(),
   at: z.coerce.number(),
+  call: z.string(),
 });
 
 export class Counters {
@@ -57,7 +60,8 @@ export class Counters {
     const rows = await reader.select(
       knownRow,
       `SELECT server_id, object_id, argMax(boot_id, window_end) AS boot_id,
-         argMax(client_tx_bytes, window_end) AS bytes, toUnixTimestamp64Milli(max(window_end)) AS at
+         argMax(client_tx_bytes, window_end) AS bytes, toUnixTimestamp64Milli(max(window_end)) AS at,
+         argMax(call_id, window_end) AS call
        FROM egress_samples
        WHERE source = {source:String} AND window_end > fromUnixTimestamp64Milli({since:Int64}, 'UTC')
        GROUP BY server_id, object_id
@@ -65,8 +69,8 @@ export class Counters {
        LIMIT {most:UInt32}`,
       { source, since: now - REMEMBERED, most: MOST },
     );
-    for (const { server_id: server, object_id: object, boot_id: boot, bytes, at } of rows.toReversed()) {
-      this.#known.set(keyOf(server, object), { boot, bytes, at });
+    for (const { server_id: server, object_id: object, boot_id: boot, bytes, at, call } of rows.toReversed()) {
+      this.#known.set(keyOf(server, object), { boot, bytes, at, call });
     }
   }
 
@@ -77,7 +81,8 @@ export class Counters {
     if (known !== undefined && seen.at <= known.at) return undefined;
     const boot = bootOf(seen, known);
     const bytes = seen.bytes - baseOf(boot);
-    this.#known.set(key, { boot, bytes, at: seen.at });
+    const call = seen.call === '' ? (known?.call ?? '') : seen.call;
+    this.#known.set(key, { boot, bytes, at: seen.at, call });
     return {
       server_id: seen.serverId,
       boot_id: boot,
@@ -86,7 +91,7 @@ export class Counters {
       window_end: seen.at,
       app_id: seen.app,
       custom_id: seen.customId,
-      call_id: seen.call,
+      call_id: call,
       participant_id: seen.participant,
       egress_bytes: bytes,
       // Packets of before cannot be told apart; they are no part of any bill.

@@ -5,15 +5,18 @@ const WITHIN = 10_000;
 /** A large server's page of metrics has a few. */
 const MOST_BYTES = 16 * 1_048_576;
 
-export const fetchText: Fetch = async (url, authorization, signal) => {
-  const answer = await fetch(url, {
-    headers: { accept: 'text/plain, application/json', ...(authorization === undefined ? {} : { authorization }) },
-    // An Authorization is for the place that was configured.
-    redirect: 'error',
-    signal: AbortSignal.any([signal, AbortSignal.timeout(WITHIN)]),
-  });
-  return bodyOf(answer);
-};
+/** `within`: milliseconds for the whole answer. */
+export const textFetcher =
+  (within = WITHIN): Fetch =>
+  async (url, authorization, signal) => {
+    const answer = await fetch(url, {
+      headers: { accept: 'text/plain, application/json', ...(authorization === undefined ? {} : { authorization }) },
+      // An Authorization is for the place that was configured.
+      redirect: 'error',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(within)]),
+    });
+    return bodyOf(answer);
+  };
 
 /** The text of an answer. Rejects when it is none of 2xx, or too long. */
 export async function bodyOf(answer: Response): Promise<string> {

@@ -10,6 +10,7 @@ import { shortName } from '../../relay/contract.ts';
 import type { EgressReading } from '../contract.ts';
 import { Recent } from '../intake/recent.ts';
 import type { Counters } from './counters.ts';
+import { ExpectedObjects } from './expected-objects.ts';
 import type { JanusSettings } from './source-settings.ts';
 
 /** Types of events and their subtypes (Janus' `events.h`). */
@@ -46,37 +47,27 @@ const endEvent = z.object({
   event: z.union([z.object({ name: z.literal('detached') }), z.object({ connection: z.literal('hangup') })]),
 });
 
-/** Handles that are remembered; the one that was heard of least lately gives way. */
+/** Handles whose room is remembered; the oldest gives way. */
 const MOST_HANDLES = 100_000;
-
-interface Handle {
-  room: string;
-  /** When its statistics last came, Unix milliseconds; undefined: it is not in a call. */
-  toldAt: number | undefined;
-}
 
 export type OwnedJanusSettings = Omit<JanusSettings, 'app'> & { readonly app: string };
 
 export class JanusEvents {
   readonly #settings: OwnedJanusSettings;
   readonly #counters: Counters;
-  #handles = new Recent<Handle>(MOST_HANDLES);
+  readonly #rooms = new Recent<string>(MOST_HANDLES);
+  /** Janus tells of each handle in a call with every `stats_period`. */
+  readonly #inCall: ExpectedObjects;
 
   constructor(settings: OwnedJanusSettings, counters: Counters) {
     this.#settings = settings;
     this.#counters = counters;
+    this.#inCall = new ExpectedObjects(settings.silentSeconds * 1_000);
   }
 
-  /**
-   * Whether nothing is told any more of calls that have not ended, as far as we were told. Janus tells of every handle with each
-   * `stats_period`, so a handle that is missing while others are told of has ended without our hearing of it.
-   */
+  /** Whether nothing is told any more of calls that have not ended, as far as we were told. */
   isSilent(now: number): boolean {
-    const within = this.#settings.silentSeconds * 1_000;
-    const inCall = [...this.#handles.values()].filter(({ toldAt }) => toldAt !== undefined);
-    const last = inCall.reduce((latest, { toldAt = 0 }) => Math.max(latest, toldAt), 0);
-    for (const handle of inCall) if ((handle.toldAt ?? 0) < last - within) handle.toldAt = undefined;
-    return inCall.length > 0 && last < now - within;
+    return this.#inCall.areMissing(now);
   }
 
   /** The readings in one POST, of which nothing else is of interest; `ignored` are events that are not what Janus sends. */
@@ -91,12 +82,12 @@ export class JanusEvents {
       if (type === PLUGIN) this.#learn(event);
       if (type === HANDLE || type === WEBRTC) this.#end(event);
       // It has begun or is about to end: either way without the calls that it had.
-      if (type === CORE) this.#handles = new Recent<Handle>(MOST_HANDLES);
+      if (type === CORE) this.#inCall.clear();
       if (type !== MEDIA || subtype !== MEDIA_STATS) return [];
       const stats = statsEvent.safeParse(event);
       if (!stats.success) ignored += 1;
       if (!stats.success) return [];
-      this.#handle(stats.data).toldAt = now;
+      this.#inCall.told(handleOf(stats.data), now);
       return this.#readings(stats.data, Math.floor(timestamp / 1000));
     });
     return { readings, ignored };
@@ -119,7 +110,7 @@ export class JanusEvents {
         final: false,
         app,
         customId: opaqueId === 'customer' ? opaque : '',
-        call: this.#handles.get(handle)?.room ?? '',
+        call: this.#rooms.get(handle) ?? '',
         participant: opaqueId === 'participant' ? opaque : '',
       }),
     );
@@ -130,19 +121,15 @@ export class JanusEvents {
     const found = roomEvent.safeParse(event);
     if (!found.success) return;
     const room = shortName.safeParse(String(found.data.event.data.room));
-    if (room.success) this.#handle(found.data).room = room.data;
+    if (room.success) this.#rooms.set(handleOf(found.data), room.data);
   }
 
   /** A handle that hangs up may be used again, in its room. */
   #end(event: unknown): void {
     const found = endEvent.safeParse(event);
     if (!found.success) return;
-    if ('name' in found.data.event) this.#handles.delete(handleOf(found.data));
-    else this.#handle(found.data).toldAt = undefined;
-  }
-
-  #handle(event: { handle_id: unknown; session_id: unknown }): Handle {
-    return this.#handles.use(handleOf(event), () => ({ room: '', toldAt: undefined }));
+    this.#inCall.ended(handleOf(found.data));
+    if ('name' in found.data.event) this.#rooms.delete(handleOf(found.data));
   }
 }
 

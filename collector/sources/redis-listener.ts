@@ -16,7 +16,19 @@ export interface RedisListenerOptions extends SourceLoopOptions {
   readonly reader: StoreReader;
   readonly writer: StoreWriter;
   readonly clock: Clock;
+  /** Default: a connection to the Redis at the URL. */
+  readonly client?: (url: string) => Subscriber;
 }
+
+/** As much of a Redis client as is used here. */
+export interface Subscriber {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  connect(): Promise<unknown>;
+  pSubscribe(patterns: string[], listener: (message: string, channel: string) => void): Promise<unknown>;
+  destroy(): void;
+}
+
+const redisClient = (url: string): Subscriber => createClient({ url, socket: { reconnectStrategy: false } });
 
 const GATHER = 1_000;
 const RECONNECT = 5_000;
@@ -51,12 +63,12 @@ export class RedisListener extends SourceLoop {
 
   /** Resolves when this is stopped; rejects when the connection is lost. */
   async #listen(): Promise<void> {
-    const { clock, metrics, reader, settings, sleep } = this.#options;
+    const { client: clientFor = redisClient, clock, metrics, reader, settings, sleep } = this.#options;
     const { signal } = this;
     const counters = new Counters();
     await counters.restore(reader, settings.name, clock.now());
     const messages = new CoturnMessages(settings, counters);
-    const client = createClient({ url: settings.url, socket: { reconnectStrategy: false } });
+    const client = clientFor(settings.url);
     const lost = new Promise<never>((_, reject) => client.on('error', reject));
     // Whoever waits for it hears of it; nobody does between two waits.
     lost.catch(() => undefined);

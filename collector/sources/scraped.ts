@@ -59,11 +59,11 @@ function seriesIn(source: string, { match, metric, ...reader }: Omit<MetricReade
   if (found.length === 0 && !new RegExp(`^# (TYPE|HELP) ${metric}\\b`, 'm').test(text)) {
     throw new Error(`there is no ${metric} in the answer`);
   }
-  return found.flatMap(({ labels, value }) => {
+  return found.map(({ labels, value }) => {
     const bytes = wholeNumber(value);
-    if (bytes === undefined) return [];
+    if (bytes === undefined) throw new Error(`${metric} is no count of bytes`);
     const server = reader.server === undefined ? undefined : labels[reader.server];
-    return [{ serverId: server ?? source, objectId: objectOf(labels), bytes, run: started }];
+    return { serverId: server ?? source, objectId: objectOf(labels), bytes, run: started };
   });
 }
 

@@ -62,7 +62,8 @@ describe('metering', () => {
     const made = service(clock);
     http = made.http;
     await http.register(usageRoutes, { writer, clock });
-    await http.register(egressRoutes, { writer, clock, authority: made.authority });
+    const posted = { heard: () => undefined };
+    await http.register(egressRoutes, { writer, clock, authority: made.authority, posted });
   });
   afterEach(() => http.close());
   const post = (url: string, payload: unknown, token: string) =>

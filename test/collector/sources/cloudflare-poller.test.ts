@@ -209,22 +209,6 @@ describe('what Cloudflare sent', () => {
       expect([await value('turnpike_source_up'), cloudflare.asked]).toEqual([0, []]);
     });
 
-    it('again after it was away, and nothing of that time is left out', async () => {
-      const polled = poller(here());
-      for (let at = START; at < START + 8 * HOUR; at += 7 * MINUTE) carry(at, 11n);
-      await runFor(polled, HOUR);
-      expect(await value('turnpike_source_up')).toBe(1);
-      cloudflare.instead = () => ({ status: 503, body: 'away' });
-      await runFor(polled, 5 * HOUR);
-      expect(await value('turnpike_source_up')).toBe(0);
-      cloudflare.instead = () => undefined;
-      await runFor(polled, 3 * HOUR);
-      expect(await value('turnpike_source_up')).toBe(1);
-      const until = Date.UTC(2026, 10, 20, 20, 45);
-      const due = cloudflare.sent.filter(({ at }) => at < until);
-      expect(counted()['alice']).toBe(11n * BigInt(due.length));
-    });
-
     it('when Cloudflare says, where it says that there were too many questions', async () => {
       const polled = poller(here());
       cloudflare.instead = () => ({ status: 429, body: '', headers: { 'retry-after': '120' } });

@@ -83,13 +83,6 @@ describe('the events of Janus', () => {
     );
   });
 
-  it('are the same to a collector that has just been started', () => {
-    const posts = recorded('clean');
-    const half = posts.length / 2;
-    const both = [...readAll(events(), posts.slice(0, half)), ...readAll(events(), posts.slice(half))];
-    expect(totalOf(both)).toBe(sentIn(posts));
-  });
-
   it('may be anything at all', () => {
     const shape = fc.record({
       type: fc.constantFrom(32, 64, 2, 256),

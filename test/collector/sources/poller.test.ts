@@ -50,7 +50,7 @@ describe.skipIf(!hasEmbeddedStore)('a source that is asked', () => {
         clock.advance(15_000);
       }
     };
-    return { asked, clock, look, make, metrics };
+    return { asked, look, make };
   }
 
   /** What it comes to on the bill of its month. */
@@ -65,54 +65,13 @@ describe.skipIf(!hasEmbeddedStore)('a source that is asked', () => {
     return rows[0]?.bytes ?? 0n;
   }
 
-  const page = (bytes: number, started = 1) =>
-    `livekit_packet_bytes{direction="outgoing",node_id="ND_1",transmission="initial"} ${bytes}\nprocess_start_time_seconds ${started}\n`;
-
-  it('is billed for what it sent since it was first heard, through its restarts and its absences', async () => {
-    const away = new Error('ECONNREFUSED');
-    const { asked, look, make, metrics } = scene('lk', 'livekit', [
-      page(5_000),
-      page(6_000),
-      away,
-      page(7_500),
-      page(300, 2),
-    ]);
-    await look(make(), 5);
-    expect(await billed('lk')).toBe(2_500n + 300n);
-    expect(new Set(asked)).toEqual(new Set(['Bearer x']));
-    const up = await metrics.gauge('turnpike_source_up').get();
-    expect(up.values[0]?.value).toBe(1);
-  });
-
   it('is billed whole for a series that appears after it was heard without it, also when the collector was started anew in between', async () => {
     const nothing = '# TYPE turn_traffic_sentb counter\n';
     const ended = `${nothing}turn_traffic_sentb{realm="a"} 1906594\n`;
-    const { look, make } = scene('coturn-1', 'coturn', [nothing, ended, ended]);
+    const { asked, look, make } = scene('coturn-1', 'coturn', [nothing, ended, ended]);
     await look(make());
     await look(make(), 2);
     expect(await billed('coturn-1')).toBe(1_906_594n);
-  });
-
-  it('of rates is billed by call and participant, also when the collector is started again between two looks', async () => {
-    const rate = (bitrate: number) =>
-      JSON.stringify([{ name: 'room', clients: [{ id: 'ann', down: [{ tracks: [{ bitrate }] }] }] }]);
-    const { look, make } = scene('galene', 'galene', [800_000, 800_000, 400_000, 400_000].map(rate));
-    await look(make(), 2);
-    await look(make(), 2);
-    // 15 s at 800 kbit/s and 15 s at 400 kbit/s; of the time between nobody knows.
-    expect(await billed('galene')).toBe(1_500_000n + 750_000n);
-    const row = z.object({ call_id: z.string(), participant_id: z.string() });
-    const who = await store.select(
-      row,
-      "SELECT DISTINCT call_id, participant_id FROM egress_samples WHERE source = 'galene' AND client_tx_bytes > 0",
-    );
-    expect(who).toEqual([{ call_id: 'room', participant_id: 'ann' }]);
-  });
-
-  it('is down while it does not answer, or not with its metric, and nothing is stored', async () => {
-    const { look, make, metrics } = scene('quiet', 'livekit', ['<html>', new Error('timeout')]);
-    await look(make(), 2);
-    expect(await billed('quiet')).toBe(0n);
-    expect((await metrics.gauge('turnpike_source_up').get()).values[0]?.value).toBe(0);
+    expect(new Set(asked)).toEqual(new Set(['Bearer x']));
   });
 });
