@@ -55,7 +55,7 @@ export interface Addon {
   stop(engine: Engine): void;
 }
 
-/** Where the install leaves the addon, in the package's own directory (scripts/build-native.mjs). */
+/** Where the install leaves the addon, in the package's own directory (build-native.mjs). */
 const ADDON = 'build/native/turnpike.node';
 
 /** The addon, or why there is none. */
