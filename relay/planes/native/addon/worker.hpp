@@ -2,6 +2,8 @@
 // commands, notices and neighbours' packets come and go through rings.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <array>
 #include <atomic>
 #include <memory>
@@ -63,7 +65,11 @@ class Worker {
     uint8_t address[16];
   };
 
+  static constexpr int kEvents = 128;
+
   void run();
+  int wait(std::array<epoll_event, kEvents>& events);
+  bool isBusy();
   void obey();
   void obey(const uint8_t* record);
   void open(const OpenCommand& command);
@@ -107,6 +113,10 @@ class Worker {
   int epoll_ = -1;
   int event_ = -1;
   bool stopping_ = false;
+  // Messages that listeners received since a window of time began, and whether those of the last one were many.
+  unsigned received_ = 0;
+  double windowBegan_ = 0;
+  bool isBusy_ = false;
   std::thread thread_;
 
   std::vector<std::unique_ptr<Allocation>> allocations_;  // by slot
