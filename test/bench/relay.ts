@@ -223,7 +223,7 @@ async function highestOfAll(names: readonly Measured[], of: Case, ceiling: numbe
     latency(p99),
   ]);
   const title = `Highest rate with less than 0.1 % loss and latency at half of it: ${titleOf(of)}`;
-  const generator = ['the generator, with no server between its ends', fixed(ceiling)];
+  const generator = [`the generator alone, ${of.arrival === 'runs' ? 'in runs' : 'one by one'}`, fixed(ceiling)];
   print(title, ['packets/s', '× coturn', 'p50 µs', 'p99 µs'], [...body, generator]);
   return Object.fromEntries(found);
 }
@@ -314,7 +314,7 @@ async function main(): Promise<void> {
     `${cpus().length} cores, load ${before.join(' ')}; receivers ${receivers}; with no server between its ends the`,
   );
   console.log(
-    `generator moves ${fixed(ceilings.single)} packets/s sent one by one, ${fixed(ceilings.runs)} sent in runs`,
+    `generator moves ${fixed(ceilings.single)} packets/s one by one from end to end, ${fixed(ceilings.runs)} in runs`,
   );
   const results: Record<string, unknown> = { ceilings };
   for (const of of only.has('packets') ? casesOf() : []) results[titleOf(of)] = await packets(names, of);
