@@ -295,6 +295,10 @@ export const connectionPoint = z
     relayProtocol: z.string().nullable(),
     bytesSent: bytesText.nullable(),
     bytesReceived: bytesText.nullable(),
+    clockOffsetMs: z
+      .number()
+      .nullable()
+      .describe('Milliseconds: the collector’s clock less the client’s, as far as it is known.'),
   })
   .meta({ id: 'ConnectionInterval' });
 export type ConnectionPoint = Answer<typeof connectionPoint>;

@@ -55,7 +55,8 @@ export const connectionsSql = `SELECT max(ts) AS at, any(participant_id) AS part
   argMax(local_candidate_type, ts) AS local,
   argMax(relay_protocol, ts) AS relay,
   sum(bytes_sent) AS sent,
-  sum(bytes_received) AS received
+  sum(bytes_received) AS received,
+  argMax(clock_offset_ms, ts) AS clock_offset
 FROM connection_intervals FINAL WHERE ${ofCall}
 GROUP BY connection_id, bucket
 ORDER BY at, participant, connection_id
@@ -69,6 +70,7 @@ export const connectionsRow = z.object({
   relay: text,
   sent: text,
   received: text,
+  clock_offset: z.coerce.number().nullable(),
 });
 
 export const eventsSql = `SELECT ts, participant_id, type, value, toFloat64(value_ms) AS ms

@@ -58,6 +58,7 @@ export async function detailOf(reader: StoreReader, summary: CallSummary): Promi
       relayProtocol: row.relay,
       bytesSent: row.sent,
       bytesReceived: row.received,
+      clockOffsetMs: row.clock_offset,
     })),
     events: events.map((row): CallEventPoint => ({
       ts: row.ts,

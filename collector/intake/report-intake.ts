@@ -37,6 +37,19 @@ export interface ReportIntakeOptions {
 export interface Sender {
   readonly claims: ReportClaims;
   readonly address: string;
+  /** What its clock seems to lack to ours, where it does not say so itself; milliseconds. */
+  readonly skew?: number | undefined;
+}
+
+/**
+ * What the client's clock lacks to ours, by a message that came at `receivedAt`: the time of its newest sample or event is when it was
+ * sent, at the latest. Whatever held it up makes this more, so the least of several is the nearest. Unix milliseconds.
+ */
+export function skewOf(batches: readonly Numbered[], receivedAt: number): number | undefined {
+  const times = batches.flatMap(({ batch }) =>
+    batch.seq === null ? [...batch.samples, ...batch.events].map(({ t }) => t) : [],
+  );
+  return times.length === 0 ? undefined : receivedAt - Math.max(...times);
 }
 
 export class ReportIntake {
@@ -55,13 +68,13 @@ export class ReportIntake {
   }
 
   /** Resolves when every row is durable. Throws TP_KERNEL_FORBIDDEN for one connection more than the token allows. */
-  async store(batches: readonly Numbered[], { claims, address }: Sender): Promise<StoredRows> {
+  async store(batches: readonly Numbered[], { claims, address, skew }: Sender): Promise<StoredRows> {
     for (const { origin } of batches) if (origin.connection !== '') this.allowance.admit(claims, origin.connection);
     const network = this.#networkOf?.(address);
     const stored = { streams: 0, connections: 0, events: 0 };
     const write = async ({ origin, batch }: Numbered) => {
       const reporter = { ...reporterOf(claims, { origin, batch }), network };
-      const rows = normaliseReport(batch, reporter, this.#score);
+      const rows = normaliseReport({ ...batch, skew }, reporter, this.#score);
       await this.#batcher.write({ ...rows });
       // a batch without a number is known by its newest sample
       const name = batch.seq ?? `t${batch.samples.at(-1)?.t ?? batch.events.at(-1)?.t}`;

@@ -10,7 +10,7 @@ import type { ReportClaims } from '../../kernel/report-token.ts';
 import type { Sleep } from '../../kernel/sleep.ts';
 import type { FormatName, StoredRows } from '../contract.ts';
 import { windowAround } from './checks.ts';
-import { parseReport, refusalOf } from './report-intake.ts';
+import { parseReport, refusalOf, skewOf } from './report-intake.ts';
 import type { ReportIntake } from './report-intake.ts';
 import { Recording } from './recording.ts';
 import { countedAs } from './report-results.ts';
@@ -57,6 +57,7 @@ export class ReportStream {
   #waitingLength = 0;
   #unfinished = 0;
   #settled = 0;
+  #skew: number | undefined;
   #ended = false;
   #running: Promise<void> | undefined;
 
@@ -201,10 +202,13 @@ export class ReportStream {
     const records: unknown[] = format === 'observertc' && Array.isArray(message) ? message : [message];
     for (const record of records) for (const said of reader.read(record, '')) this.#recording.add(said);
     const { desynced, rejections } = this.#recording;
+    const batches = this.#recording.take();
+    const skew = skewOf(batches, receivedAt);
+    if (skew !== undefined) this.#skew = Math.min(skew, this.#skew ?? skew);
     return {
       message,
       receivedAt,
-      batches: this.#recording.take(),
+      batches,
       refusal: refusalOf(this.#recording, receivedAt),
       isDesynced: desynced > 0,
       rejected: rejections.list(),
@@ -213,10 +217,11 @@ export class ReportStream {
 
   /** Tries again, without reading on, for as long as there is no room; a row that is there already is replaced by itself. */
   async #store(heard: readonly Heard[]): Promise<StoredRows[]> {
-    const { count, intake, sleep, socket } = this.#options;
+    const { address, claims, count, intake, sleep, socket } = this.#options;
+    const sender = { address, claims, skew: this.#skew };
     const { signal } = this.#gone;
     for (;;) {
-      const outcomes = await Promise.allSettled(heard.map(({ batches }) => intake.store(batches, this.#options)));
+      const outcomes = await Promise.allSettled(heard.map(({ batches }) => intake.store(batches, sender)));
       const failed = outcomes.find((outcome) => outcome.status === 'rejected');
       if (failed === undefined)
         return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));

@@ -14,7 +14,7 @@ import { observertc } from './formats/observertc.ts';
 import type { StreamLimits } from './open-streams.ts';
 import { answerPreflight, exposeAnswer, requireOrigin } from './origins.ts';
 import { Recording } from './recording.ts';
-import { claimsOf, parseReport, refusalOf, ReportIntake } from './report-intake.ts';
+import { claimsOf, parseReport, refusalOf, ReportIntake, skewOf } from './report-intake.ts';
 import type { ReportIntakeOptions } from './report-intake.ts';
 import { countedAs } from './report-results.ts';
 import { streamRoutes } from './stream-routes.ts';
@@ -84,7 +84,9 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
     async (request: FastifyRequest, reply): Promise<ReportAnswer> => {
       const receivedAt = clock.now();
       const recording = readBody(request.body, receivedAt);
-      const stored = await intake.store(recording.take(), { claims: claimsOf(request), address: request.ip });
+      const batches = recording.take();
+      const skew = skewOf(batches, receivedAt);
+      const stored = await intake.store(batches, { claims: claimsOf(request), address: request.ip, skew });
       const answer = { stored, serverTime: receivedAt, ...(client === undefined ? {} : { client }) };
       if (recording.rejections.count === 0) return answer;
       void reply.status(207);

@@ -30,6 +30,8 @@ export interface ConnectionBatch extends Pick<Report, 'connection' | 'offset' | 
    * events of the same millisecond by what it says.
    */
   readonly seq: number | null;
+  /** Where the format has no offset: what the client's clock seemed to lack when this arrived, milliseconds. Recorded, not applied. */
+  readonly skew?: number | undefined;
 }
 
 export interface ReportRows {
@@ -40,6 +42,7 @@ export interface ReportRows {
 
 export function normaliseReport(batch: ConnectionBatch, reporter: Reporter, score: AudioScorer): ReportRows {
   const offset = batch.offset ?? 0;
+  const beside = { ...reporter.network, clock_offset_ms: wholeMs(batch.offset ?? batch.skew) };
   const leading = (t: number, index: number): Leading => ({
     app_id: reporter.app,
     call_id: reporter.call,
@@ -57,7 +60,7 @@ export function normaliseReport(batch: ConnectionBatch, reporter: Reporter, scor
     const intervalMs = before === undefined ? 0 : Math.round(after.t - before.t);
     if (before !== undefined && intervalMs > 0) {
       const columns = leading(after.t, batch.seq === null ? 0 : index);
-      const connection = connectionInterval(before, after, { ...columns, ...reporter.network }, intervalMs);
+      const connection = connectionInterval(before, after, { ...columns, ...beside }, intervalMs);
       if (connection !== undefined) connections.push(connection);
       const context = { leading: columns, intervalMs, roundTripMs: roundTrip(before, after), score };
       streams.push(...streamRows(before, after, context));
@@ -65,6 +68,10 @@ export function normaliseReport(batch: ConnectionBatch, reporter: Reporter, scor
     before = after;
   }
   return { stream_intervals: streams, connection_intervals: connections, call_events: eventRows(batch, leading) };
+}
+
+function wholeMs(offset: number | undefined): number | null {
+  return offset === undefined ? null : Math.round(offset);
 }
 
 function* streamRows(before: Sample, after: Sample, context: StreamContext): Generator<Row> {

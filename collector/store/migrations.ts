@@ -10,7 +10,7 @@ import { bookkeepingSql, columnSql, createTableSql, dropsWholeParts, retentionSq
 import type { Kept, Place } from './ddl.ts';
 import { storedAt, storedAtIndex } from './table.ts';
 import type { Column } from './table.ts';
-import { clientNetwork, tableNames, tables, views } from './tables.ts';
+import { clientNetwork, clockOffset, tableNames, tables, views } from './tables.ts';
 import type { TableName } from './tables.ts';
 
 /** Days each table keeps its rows. */
@@ -76,6 +76,11 @@ const migrations: readonly Migration[] = [
     version: 4,
     name: 'client network',
     statements: (place) => addColumns('connection_intervals', clientNetwork, 'pair_state', place),
+  },
+  {
+    version: 5,
+    name: 'clock offset',
+    statements: (place) => addColumns('connection_intervals', [clockOffset], 'client_as_name', place),
   },
 ];
 

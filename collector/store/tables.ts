@@ -104,6 +104,13 @@ export const clientNetwork: readonly Column[] = [
   word('client_as_name', 'Who runs that system.'),
 ];
 
+/** Of the client's clock. */
+export const clockOffset = counter(
+  'clock_offset_ms',
+  "Collector's clock less the client's, milliseconds. As the SDK learnt it, and ts is corrected by it; of formats that say none, as their live messages arrived, at most, and ts is the client's.",
+  'Nullable(Int64)',
+);
+
 const connectionIntervals: Table = {
   name: 'connection_intervals',
   comment: 'One peer connection, one interval: its selected candidate pair and transport.',
@@ -132,6 +139,7 @@ const connectionIntervals: Table = {
     word('ice_state', 'State of the ICE transport.'),
     word('pair_state', 'State of the selected candidate pair.'),
     ...clientNetwork,
+    clockOffset,
     storedAt,
   ],
 };

@@ -296,7 +296,11 @@ describe.skipIf(!hasEmbeddedStore)('calls', () => {
       const detail = (await get('/v1/calls/recorded?app=demo')).json<CallDetail>();
       expect(new Set(detail.streams.map(({ participant, stream }) => `${participant}/${stream}`)).size).toBe(8);
       expect(detail.connections.length).toBeGreaterThan(30);
-      expect(detail.connections.at(-1)).toMatchObject({ localCandidateType: 'relay', relayProtocol: 'udp' });
+      expect(detail.connections.at(-1)).toMatchObject({
+        localCandidateType: 'relay',
+        relayProtocol: 'udp',
+        clockOffsetMs: expect.any(Number) as number,
+      });
       expect(detail.events.map(({ type, value }) => `${type} ${value}`).sort()).toEqual([
         'first_frame video',
         'first_frame video',

@@ -96,6 +96,14 @@ describe('POST /v1/stats', () => {
     });
     expect(writer.rowsOf('stream_intervals').length).toBeGreaterThan(10);
     expect(writer.rowsOf('connection_intervals')).toHaveLength(5);
+    for (const row of writer.rowsOf('connection_intervals')) expect(row['clock_offset_ms']).toBe(Math.round(offset));
+  });
+
+  it('does not know the clock of a client that has not learnt its offset, and makes none up', async () => {
+    const now = samples.map(({ t, stats }) => ({ t: t + offset, stats }));
+    await post(body({ offset: null, samples: now, events: [] }));
+    const offsets = writer.rowsOf('connection_intervals').map((row) => row['clock_offset_ms']);
+    expect(new Set(offsets)).toEqual(new Set([null]));
   });
 
   it('believes the token, not the report, about who it is; and the report where the token is silent', async () => {

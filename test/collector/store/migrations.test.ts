@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { openStore } from '../../../collector/store/clickhouse.ts';
 import type { ClickHouseStore } from '../../../collector/store/clickhouse.ts';
 import { migrate } from '../../../collector/store/migrations.ts';
-import { clientNetwork, tableNames, tables } from '../../../collector/store/tables.ts';
+import { clientNetwork, clockOffset, tableNames, tables } from '../../../collector/store/tables.ts';
 import { silentLog } from '../../../kernel/log.ts';
 import { egressRow, streamRow } from '../../conformance/store.ts';
 import { freshEndpoint, hasEmbeddedStore, testDatabase } from '../../embedded-store.ts';
@@ -16,7 +16,7 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
     const store = openStore({ endpoint: () => endpoint, log });
     expect(await migrate(store, { log })).toEqual({
       database: endpoint.database,
-      applied: [1, 2, 3, 4],
+      applied: [1, 2, 3, 4, 5],
       retentionChanged: [],
     });
     expect(await migrate(store, { log })).toEqual({ database: endpoint.database, applied: [], retentionChanged: [] });
@@ -33,15 +33,16 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
     const store = await testDatabase();
     await store.command('DROP TABLE control SYNC');
     await store.command('DELETE FROM schema_migrations WHERE version > 1');
-    expect((await migrate(store, { log })).applied).toEqual([2, 3, 4]);
+    expect((await migrate(store, { log })).applied).toEqual([2, 3, 4, 5]);
     expect(await store.select(z.object({ n: z.string() }), 'SELECT count() AS n FROM control')).toEqual([{ n: '0' }]);
   });
 
-  it('add the client’s network to a database of the third version, where new ones have it', async () => {
+  it('add the client’s network and clock to a database of the third version, where new ones have them', async () => {
     const store = await testDatabase();
-    for (const { name } of clientNetwork) await store.command(`ALTER TABLE connection_intervals DROP COLUMN ${name}`);
+    for (const { name } of [...clientNetwork, clockOffset])
+      await store.command(`ALTER TABLE connection_intervals DROP COLUMN ${name}`);
     await store.command('DELETE FROM schema_migrations WHERE version > 3');
-    expect((await migrate(store, { log })).applied).toEqual([4]);
+    expect((await migrate(store, { log })).applied).toEqual([4, 5]);
     const columns = await store.select(
       z.object({ name: z.string() }),
       `SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'connection_intervals' ORDER BY position`,
@@ -57,7 +58,7 @@ describe.skipIf(!hasEmbeddedStore)('migrations', () => {
       z.object({ version: z.number() }),
       'SELECT version FROM schema_migrations FINAL ORDER BY version',
     );
-    expect(versions).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }]);
+    expect(versions).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }, { version: 4 }, { version: 5 }]);
   });
 
   it('keep the rows of a database of the second version, by one or by several at once, and what was stored before what', async () => {

@@ -75,6 +75,7 @@ export function sampleCall({
         relayProtocol: 'udp',
         bytesSent: '165000',
         bytesReceived: '165000',
+        clockOffsetMs: -41,
       });
     }
   }

@@ -80,6 +80,7 @@ CREATE TABLE IF NOT EXISTS turnpike.connection_intervals (
   client_region LowCardinality(Nullable(String)) COMMENT 'First subdivision of that country, ISO 3166-2.',
   client_asn Nullable(UInt32) COMMENT 'Autonomous system of its address, where there is a database (collector.privacy.asnDatabase).' CODEC(T64, ZSTD(1)),
   client_as_name LowCardinality(Nullable(String)) COMMENT 'Who runs that system.',
+  clock_offset_ms Nullable(Int64) COMMENT 'Collector\'s clock less the client\'s, milliseconds. As the SDK learnt it, and ts is corrected by it; of formats that say none, as their live messages arrived, at most, and ts is the client\'s.' CODEC(T64, ZSTD(1)),
   stored_at DateTime64(3, 'UTC') MATERIALIZED now64(3, 'UTC') COMMENT 'When the store took the row; of a repeated row the last time. `SELECT *` leaves it out.' CODEC(Delta, ZSTD(1)),
   INDEX stored_at_range stored_at TYPE minmax GRANULARITY 1
 ) ENGINE = ReplacingMergeTree
@@ -320,6 +321,8 @@ ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS client_region
 ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS client_asn Nullable(UInt32) COMMENT 'Autonomous system of its address, where there is a database (collector.privacy.asnDatabase).' CODEC(T64, ZSTD(1)) AFTER client_region;
 
 ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS client_as_name LowCardinality(Nullable(String)) COMMENT 'Who runs that system.' AFTER client_asn;
+
+ALTER TABLE turnpike.connection_intervals ADD COLUMN IF NOT EXISTS clock_offset_ms Nullable(Int64) COMMENT 'Collector\'s clock less the client\'s, milliseconds. As the SDK learnt it, and ts is corrected by it; of formats that say none, as their live messages arrived, at most, and ts is the client\'s.' CODEC(T64, ZSTD(1)) AFTER client_as_name;
 
 CREATE OR REPLACE VIEW turnpike.egress AS SELECT app_id, meter, source, server_id, boot_id, object_id, peer_class, seq, window_end, key_id, custom_id, call_id, participant_id, transport,
   toUInt64(greatest(client_tx_bytes, max(client_tx_bytes) OVER earlier) - max(client_tx_bytes) OVER earlier) AS egress_bytes,
