@@ -45,7 +45,7 @@ describe.skipIf(!hasEmbeddedStore)('turnpike import', () => {
   it('says of each file its call, and of each call its scores', async () => {
     const { code, stdout } = await turnpike('internals.gz');
     expect(stdout).toMatch(
-      /^internals\.gz: webrtc-internals, call recording-[\w-]{22}: 1 connection, \d+ intervals, \d+ events\n/,
+      /^internals\.gz: webrtc-internals, call recording-[\w-]{22}: 1 connection, \d+ intervals, 6 events\n/,
     );
     expect(stdout).toMatch(/^call +began +participants +MOS /m);
     expect(stdout).toMatch(/^recording-[\w-]{22} .* 4\.\d\d .* g107\.2 +0\.00 % /m);
