@@ -20,6 +20,7 @@ import type { Kept } from './ddl.ts';
 import { rollups } from './rollups.ts';
 import type { RawTable, Rollup } from './rollups.ts';
 import { rangesOf } from './window-ranges.ts';
+import type { WindowRange } from './window-ranges.ts';
 
 export interface RollerOptions {
   readonly store: Pick<ClickHouseStore, 'select' | 'command'>;
@@ -94,7 +95,7 @@ export class Roller {
 
   /** Whether it got to the end: it does not when it is stopped. */
   async #roll(rollup: Rollup): Promise<boolean> {
-    const { keptOf, metrics, store } = this.#options;
+    const { keptOf, store } = this.#options;
     const name = rollup.table.name;
     const [progress] = await store.select(
       progressRow,
@@ -114,13 +115,31 @@ FROM rollup_progress WHERE rollup = {name:String}`,
     const starts = changed.map(({ window }) => window);
     for (const { start, end } of rangesOf(starts, windowSeconds, maxWindows)) {
       if (this.#stop.signal.aborted) return false;
-      await store.command(fillSql, { start, end, now });
-      metrics.counter('turnpike_collector_rolled_windows_total').inc({ rollup: name }, (end - start) / windowSeconds);
+      await this.#fill(rollup, fillSql, { start, end }, now);
     }
     await store.command(
       `INSERT INTO rollup_progress (rollup, stored_until) SELECT {name:String}, fromUnixTimestamp64Milli({until:Int64}, 'UTC')`,
       { name, until },
     );
     return true;
+  }
+
+  /** A range that is too much for one statement, for its time or the server's memory, is filled in halves. */
+  async #fill(rollup: Rollup, fillSql: string, { start, end }: WindowRange, now: number): Promise<void> {
+    const { log, metrics, store } = this.#options;
+    const windows = (end - start) / rollup.windowSeconds;
+    try {
+      await store.command(fillSql, { start, end, now });
+      metrics.counter('turnpike_collector_rolled_windows_total').inc({ rollup: rollup.table.name }, windows);
+    } catch (error) {
+      if (windows === 1 || this.#stop.signal.aborted) throw error;
+      log.warn(
+        { err: error, rollup: rollup.table.name, windows },
+        'windows could not be filled at once; in halves now',
+      );
+      const middle = start + Math.floor(windows / 2) * rollup.windowSeconds;
+      await this.#fill(rollup, fillSql, { start, end: middle }, now);
+      await this.#fill(rollup, fillSql, { start: middle, end }, now);
+    }
   }
 }

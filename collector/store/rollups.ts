@@ -41,6 +41,9 @@ const isHistogram = ({ type }: Column): boolean => type.startsWith('Array');
 const nothing = (column: Column): string => (isHistogram(column) ? '[]' : `to${column.type}(0)`);
 const sumsOf = (table: Table): readonly Column[] => table.columns.filter(({ name }) => !DIMENSIONS.has(name));
 
+/** Less than a request may take unless configured otherwise: the server gives up first, and nothing goes on that nobody hears of. */
+const FILL_SECONDS = 25;
+
 /**
  * The insert. `raw` are SELECTs of the dimensions, the number of raw rows, and the sums, in the order of the table's columns;
  * they need no names, since a UNION has those of its first member.
@@ -63,7 +66,7 @@ ${rows.join('\nUNION ALL\n')}
 )
 WHERE ${kept.map((source) => `${retentionSql(table, source)} > now()`).join(' AND ')}
 GROUP BY ${dimensions}
-SETTINGS do_not_merge_across_partitions_select_final = 1`;
+SETTINGS do_not_merge_across_partitions_select_final = 1, max_execution_time = ${FILL_SECONDS}`;
 }
 
 /** One raw table's share of `quality_minute`: the sums that it has; the others are nothing. */

@@ -161,6 +161,34 @@ describe.skipIf(!hasEmbeddedStore)('the roller', () => {
     ]);
   });
 
+  it('fills in halves what is too much for one statement, and comes to the same', async () => {
+    const minutes = Array.from({ length: 7 }, (_, minute) =>
+      streamRow({ ts: START + minute * 60_000, sample_index: minute, packets: minute, packets_lost: 0 }),
+    );
+    await store.insert('stream_intervals', minutes);
+    const most = 2;
+    const filled: number[] = [];
+    const weak: RollerOptions['store'] = {
+      select: (row, sql, parameters) => store.select(row, sql, parameters),
+      command: async (sql, parameters) => {
+        if (sql.includes('INTO quality_minute')) {
+          const windows = (Number(parameters?.['end']) - Number(parameters?.['start'])) / 60;
+          if (windows > most) throw new Error('Timeout error.');
+          filled.push(windows);
+        }
+        await store.command(sql, parameters);
+      },
+    };
+    await roller({ store: weak }).round();
+    expect(filled).toEqual([1, 2, 2, 2]);
+    const halved = await contents('quality_minute');
+    expect(halved.map(({ packets }) => packets)).toEqual(minutes.map(({ packets }) => String(packets)));
+    await store.command('TRUNCATE TABLE rollup_progress');
+    await store.command('TRUNCATE TABLE quality_minute');
+    await roller().round();
+    expect(await contents('quality_minute')).toEqual(halved);
+  });
+
   it('leaves rows alone that an insert under way may still be joined by', async () => {
     await store.insert('stream_intervals', [streamRow({ ts: START })]);
     await roller({ settleMs: 60_000 }).round();
