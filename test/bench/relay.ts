@@ -18,7 +18,7 @@ import type { Case, Outcome } from './relay-load.ts';
 import { isPresent, labelOf, leaveCore, serveAsChild, Server } from './relay-process.ts';
 import type { Measured } from './relay-process.ts';
 
-const HELP = `npm run bench:relay -- [options]     (about five minutes; --full: half an hour)
+const HELP = `npm run bench:relay -- [options]     (about ten minutes; --full: forty)
 
 Every comma makes a case of its own.
   --servers      native, native-2 (two threads), turnpike (the dgram plane), coturn (Debian's), node-turn; default: all
