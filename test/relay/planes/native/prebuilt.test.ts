@@ -75,7 +75,7 @@ async function install(folder: string): Promise<{ said: string; isCompilerAsked:
   return { said: stderr, isCompilerAsked: existsSync(mark) };
 }
 
-describe.skipIf(addon === undefined)('a package with prebuilt addons', () => {
+describe.skipIf(addon === undefined)('a package with prebuilt addons', { timeout: PATIENCE }, () => {
   beforeAll(async () => {
     tarball = await pack();
   }, PATIENCE);
