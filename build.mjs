@@ -32,7 +32,7 @@ async function bundleClient() {
 
 /** Types of what others import; their code is a bundle above, or what tsc has compiled. */
 function declareTypes() {
-  for (const entry of ['client', 'mediasoup']) {
+  for (const entry of ['client', 'mediasoup', 'websocket-adapter']) {
     const project = `collector/${entry}/tsconfig.build.json`;
     execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', project], { stdio: 'inherit' });
   }

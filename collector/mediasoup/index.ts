@@ -18,6 +18,11 @@
  * because it cannot be asked once it is closed; what it sends between the last look and its end is not counted.
  */
 
+import { EgressTeller } from '../in-process/egress-teller.ts';
+import type { Identity, TellerOptions } from '../in-process/egress-teller.ts';
+
+export type { Identity };
+
 /** As much of mediasoup's (3.x) `Router` as is used here. */
 export interface MeteredRouter {
   readonly observer: {
@@ -34,32 +39,9 @@ export interface MeteredTransport {
   getStats(): Promise<readonly { readonly type: string; readonly bytesSent?: number }[]>;
 }
 
-/** Whose bytes a transport's are. Names of at most 64 octets. */
-export interface Identity {
-  readonly call?: string | undefined;
-  readonly participant?: string | undefined;
-  readonly customId?: string | undefined;
-}
-
-export interface MeterOptions {
-  /** Where the collector is, without a path. */
-  readonly url: string;
-  /** The source token. */
-  readonly token: string;
-  readonly app: string;
-  /** A name for this process's host: the same after a restart. */
-  readonly serverId: string;
-  /** Name of the source in the ledger. Default `mediasoup`. */
-  readonly source?: string;
+export interface MeterOptions extends TellerOptions {
   /** Default: `call`, `participant` and `customId` of `appData`, where they are strings. */
   readonly identify?: (transport: MeteredTransport) => Identity;
-  /** Default 5,000. */
-  readonly intervalMs?: number;
-  /** Told of what went wrong; nothing is ever thrown into your process. Default: nobody. */
-  readonly onError?: (error: Error) => void;
-  /** For tests. */
-  readonly fetch?: typeof fetch;
-  readonly now?: () => number;
 }
 
 export interface MediasoupMeter {
@@ -71,42 +53,18 @@ export interface MediasoupMeter {
   stop(): Promise<void>;
 }
 
-interface Reading {
-  readonly server_id: string;
-  readonly boot_id: string;
-  readonly object_id: string;
-  readonly seq: number;
-  readonly window_end: number;
-  readonly app_id: string;
-  readonly call_id: string;
-  readonly participant_id: string;
-  readonly custom_id: string;
-  readonly egress_bytes: string;
-  readonly final: boolean;
-}
-
-/** Readings in one request, as many as the collector takes. */
-const BATCH = 1_000;
-/** Transports whose last reading may wait for a collector that is away; the oldest gives way. */
-const MOST_WAITING = 100_000;
-const WITHIN = 10_000;
-
 export function meterMediasoup(options: MeterOptions): MediasoupMeter {
   return new Meter(options);
 }
 
 class Meter implements MediasoupMeter {
-  readonly #options: MeterOptions;
+  readonly #identify: (transport: MeteredTransport) => Identity;
   readonly #transports = new Map<string, MeteredTransport>();
-  /** Not told yet: the newest of each transport, which contains all earlier ones. */
-  readonly #waiting = new Map<string, Reading>();
-  readonly #timer: ReturnType<typeof setInterval>;
-  #ticking: Promise<void> | undefined;
+  readonly #teller: EgressTeller;
 
-  constructor(options: MeterOptions) {
-    this.#options = options;
-    this.#timer = setInterval(() => void this.tick(), options.intervalMs ?? 5_000);
-    this.#timer.unref();
+  constructor({ identify = namesIn, ...options }: MeterOptions) {
+    this.#identify = identify;
+    this.#teller = new EgressTeller({ source: 'mediasoup', ...options }, () => this.#lookAtAll());
   }
 
   add(router: MeteredRouter): void {
@@ -114,28 +72,21 @@ class Meter implements MediasoupMeter {
       this.#transports.set(transport.id, transport);
       transport.observer.once('close', () => {
         this.#transports.delete(transport.id);
-        const last = this.#waiting.get(transport.id);
-        if (last !== undefined) this.#waiting.set(transport.id, { ...last, final: true });
+        this.#teller.end(transport.id);
       });
     });
   }
 
   tick(): Promise<void> {
-    this.#ticking ??= this.#tick().finally(() => {
-      this.#ticking = undefined;
-    });
-    return this.#ticking;
+    return this.#teller.tick();
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#ticking;
-    await this.tick();
+  stop(): Promise<void> {
+    return this.#teller.stop();
   }
 
-  async #tick(): Promise<void> {
+  async #lookAtAll(): Promise<void> {
     await Promise.all([...this.#transports.values()].map((transport) => this.#look(transport)));
-    for (let tellsMore = true; tellsMore && this.#waiting.size > 0;) tellsMore = await this.#tell();
   }
 
   async #look(transport: MeteredTransport): Promise<void> {
@@ -144,59 +95,10 @@ class Meter implements MediasoupMeter {
       const counted = stats.find(({ type }) => type === 'webrtc-transport')?.bytesSent;
       if (counted === undefined) this.#transports.delete(transport.id);
       // A transport may close, or another look overtake this one, while it answers.
-      else if (!transport.closed) this.#keep(transport, counted);
+      else if (!transport.closed) this.#teller.keep(transport.id, Math.trunc(counted), this.#identify(transport));
     } catch (error) {
-      if (!transport.closed) this.#failed(error);
+      if (!transport.closed) this.#teller.failed(error);
     }
-  }
-
-  #keep(transport: MeteredTransport, bytes: number): void {
-    const { app, identify = namesIn, now = Date.now, serverId } = this.#options;
-    const at = now();
-    const { call = '', customId = '', participant = '' } = identify(transport);
-    this.#waiting.set(transport.id, {
-      server_id: serverId,
-      // A transport is a run of its own: its id is new with it, and its counter begins at 0.
-      boot_id: transport.id,
-      object_id: transport.id,
-      seq: at,
-      window_end: at,
-      app_id: app,
-      call_id: call,
-      participant_id: participant,
-      custom_id: customId,
-      egress_bytes: String(Math.trunc(bytes)),
-      final: false,
-    });
-    if (this.#waiting.size <= MOST_WAITING) return;
-    for (const [oldest] of this.#waiting) {
-      this.#waiting.delete(oldest);
-      return;
-    }
-  }
-
-  /** Whether another batch may be told at once. */
-  async #tell(): Promise<boolean> {
-    const { fetch: send = fetch, source = 'mediasoup', token, url } = this.#options;
-    const batch = [...this.#waiting].slice(0, BATCH);
-    try {
-      const answer = await send(new URL('/v1/egress', url), {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ source, readings: batch.map(([, reading]) => reading) }),
-        signal: AbortSignal.timeout(WITHIN),
-      });
-      if (!answer.ok) throw new Error(`the collector answers ${answer.status}: ${await answer.text()}`);
-    } catch (error) {
-      this.#failed(error);
-      return false;
-    }
-    for (const [id, reading] of batch) if (this.#waiting.get(id) === reading) this.#waiting.delete(id);
-    return batch.length === BATCH;
-  }
-
-  #failed(error: unknown): void {
-    this.#options.onError?.(error instanceof Error ? error : new Error(String(error)));
   }
 }
 

@@ -71,7 +71,7 @@ export function sourceConformance(
     let clock: ManualClock;
     beforeEach(() => {
       count += 1;
-      name = `${kind}-${count}`;
+      name = `${kind.replaceAll(' ', '-')}-${count}`;
       metrics = new Metrics();
       clock = new ManualClock(START);
     });

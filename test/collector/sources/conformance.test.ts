@@ -8,9 +8,9 @@ import type { TestDatabase } from '../../embedded-store.ts';
 import { cloudflareSources } from './cloudflare-scene.ts';
 import { coturnRedisSource } from './coturn-redis-scene.ts';
 import { pulledSources } from './pulled-scene.ts';
-import { janusSource, mediasoupSource } from './pushed-scenes.ts';
+import { janusSource, postedSources } from './pushed-scenes.ts';
 
-const sources = [...pulledSources, janusSource, mediasoupSource, coturnRedisSource, ...cloudflareSources];
+const sources = [...pulledSources, janusSource, ...postedSources, coturnRedisSource, ...cloudflareSources];
 
 /** The last cell of a kind's row in docs/config.md; what is told by the configuration or by who posts is taken for exact. */
 function documentedGrade(kind: string): string | undefined {

@@ -1,11 +1,14 @@
-/** Servers that push, or whose process posts, for the conformance suite: Janus, mediasoup. */
+/** Servers that push, or whose process posts, for the conformance suite: Janus, mediasoup, endpoints of Cloudflare's WebSocket adapter. */
+import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { egressRoutes } from '../../../collector/intake/metering-routes.ts';
 import { meterMediasoup } from '../../../collector/mediasoup/index.ts';
-import type { MediasoupMeter } from '../../../collector/mediasoup/index.ts';
+import type { MediasoupMeter, MeterOptions } from '../../../collector/mediasoup/index.ts';
 import { JanusSource } from '../../../collector/sources/janus-source.ts';
 import { PostedSources } from '../../../collector/sources/posted-sources.ts';
 import { gradeOf, sourceSettings } from '../../../collector/sources/source-settings.ts';
+import { meterWebSocketAdapter } from '../../../collector/websocket-adapter/index.ts';
+import type { MeteredSocket } from '../../../collector/websocket-adapter/index.ts';
 import { silentLog } from '../../../kernel/log.ts';
 import { systemSleep } from '../../../kernel/sleep.ts';
 import type { SourceParts, SourceScene, SourceUnderTest } from '../../conformance/source.ts';
@@ -93,15 +96,43 @@ function janusScene({ clock, metrics, name, store }: SourceParts): SourceScene {
   };
 }
 
-export const mediasoupSource: SourceUnderTest = {
-  kind: 'posted',
-  grade: 'exact',
-  names: { call: 'standup', participant: 'ann', customId: 'acme' },
-  isAsked: false,
-  open: mediasoupScene,
-};
+/** A process with a meter mounted in it, whose one object has sent so many bytes more. */
+interface MeteredProcess {
+  readonly meter: Pick<MediasoupMeter, 'tick' | 'stop'>;
+  send(bytes: number): void;
+}
 
-async function mediasoupScene({ clock, metrics, name, store }: SourceParts): Promise<SourceScene> {
+const whose = { call: 'standup', participant: 'ann', customId: 'acme' };
+
+function mediasoupProcess(options: MeterOptions): MeteredProcess {
+  const meter = meterMediasoup(options);
+  const router = { observer: new EventEmitter() };
+  meter.add(router);
+  const transport = new FakeTransport(randomUUID(), whose);
+  router.observer.emit('newtransport', transport);
+  return { meter, send: (bytes) => (transport.bytesSent += bytes) };
+}
+
+function websocketProcess(options: MeterOptions): MeteredProcess {
+  const meter = meterWebSocketAdapter(options);
+  const socket = new EventTarget();
+  meter.add(socket as unknown as MeteredSocket, whose);
+  return {
+    meter,
+    send: (bytes) => socket.dispatchEvent(new MessageEvent('message', { data: new ArrayBuffer(bytes) })),
+  };
+}
+
+const posted = { grade: 'exact', names: whose, isAsked: false } as const;
+export const postedSources: readonly SourceUnderTest[] = [
+  { ...posted, kind: 'posted mediasoup', open: (parts) => postedScene(parts, mediasoupProcess) },
+  { ...posted, kind: 'posted websocket-adapter', open: (parts) => postedScene(parts, websocketProcess) },
+];
+
+async function postedScene(
+  { clock, metrics, name, store }: SourceParts,
+  begin: (options: MeterOptions) => MeteredProcess,
+): Promise<SourceScene> {
   const collector = async () => {
     const posted = new PostedSources({ clock, metrics, log: silentLog, sleep: systemSleep, known: new Set() });
     const { authority, http } = service(clock);
@@ -118,8 +149,8 @@ async function mediasoupScene({ clock, metrics, name, store }: SourceParts): Pro
       payload,
     });
   let isAway = false;
-  const process = () => {
-    const meter = meterMediasoup({
+  const start = () =>
+    begin({
       url: 'http://collector.test',
       token: 'source-token',
       app: 'demo',
@@ -134,35 +165,27 @@ async function mediasoupScene({ clock, metrics, name, store }: SourceParts): Pro
         return new Response(answer.body, { status: answer.statusCode });
       },
     });
-    const router = { observer: new EventEmitter() };
-    meter.add(router);
-    starts += 1;
-    const transport = new FakeTransport(`t-${starts}`, { call: 'standup', participant: 'ann', customId: 'acme' });
-    router.observer.emit('newtransport', transport);
-    return { meter, transport };
-  };
-  let starts = 0;
-  let { meter, transport } = process();
-  let told = 0;
-  const ended: MediasoupMeter[] = [];
+  let process = start();
+  const ended: MeteredProcess[] = [];
+  let due = 0;
   const carryFor = async (milliseconds: number) => {
     clock.advance(milliseconds);
-    transport.bytesSent += milliseconds + 7;
-    await meter.tick();
+    process.send(milliseconds + 7);
+    due += milliseconds + 7;
+    await process.meter.tick();
   };
   const carry = async () => {
     await carryFor(5_000);
-    const due = BigInt(transport.bytesSent - told);
-    told = transport.bytesSent;
-    return due;
+    const told = BigInt(due);
+    due = 0;
+    return told;
   };
   const nonsense = (text: string) => async () => void (await post(text));
   return {
     carry,
     restart: async () => {
-      ended.push(meter);
-      ({ meter, transport } = process());
-      told = 0;
+      ended.push(process);
+      process = start();
     },
     disappear: async () => {
       isAway = true;
@@ -189,7 +212,7 @@ async function mediasoupScene({ clock, metrics, name, store }: SourceParts): Pro
     },
     close: async () => {
       isAway = true;
-      for (const one of [...ended, meter]) await one.stop();
+      for (const { meter } of [...ended, process]) await meter.stop();
       await posted.stop();
       await http.close();
     },
