@@ -110,6 +110,11 @@ const faults: readonly (readonly [fault: string, request: InjectOptions, code: E
   ['a report token at the API', { url: GENERATE, ...json({}, bearer(reportToken())) }, 'TP_KERNEL_FORBIDDEN'],
   ['an app at the relays’ door', { url: '/v1/usage', ...json({}, shop) }, 'TP_KERNEL_FORBIDDEN'],
   ['an app at the SFUs’ door', { url: '/v1/egress', ...json({}, shop) }, 'TP_KERNEL_FORBIDDEN'],
+  [
+    'a webhook that LiveKit did not sign',
+    { ...json({}, { ...shop, 'content-type': 'application/webhook+json' }), url: '/v1/sfu/livekit' },
+    'TP_KERNEL_UNAUTHORISED',
+  ],
   ['an app reading the metrics', { url: '/metrics', headers: shop }, 'TP_KERNEL_FORBIDDEN'],
   ['an app opening the console', { url: '/try', headers: shop }, 'TP_KERNEL_FORBIDDEN'],
   ['an unknown key', { url: GENERATE.replace('shop-key', 'none'), ...json({}, shop) }, 'TP_RELAY_KEY'],

@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { splitEgress } from '../../../collector/calls/egress-split.ts';
+import { splitLines } from '../../../collector/calls/usage-split.ts';
 import type { CountedWindow, Split } from '../../../collector/calls/egress-split.ts';
+import type { StoreReader } from '../../../collector/store/store.ts';
 
 const bytes = fc.oneof(fc.bigInt({ min: 0n, max: 9n }), fc.bigInt({ min: 0n, max: 2n ** 63n }));
 const claims = fc.uniqueArray(fc.record({ key: fc.constantFrom('a', 'b', 'c', 'd', 'Ä', ''), bytes }), {
@@ -114,5 +116,14 @@ describe('the bytes of a server, divided by what its clients say', () => {
         expect(splitEgress(other)).toEqual(splitEgress(one));
       }),
     );
+  });
+
+  it('are not told at all where there are more calls than one answer takes: the rest would be nobody’s', async () => {
+    const row = { app_id: 'demo', source: 'lk', window: '1', counted_bytes: 1n, call_id: 'call', claimed_bytes: 1n };
+    const many = { select: async () => Array.from({ length: 100_001 }, () => row) } as unknown as StoreReader;
+    await expect(splitLines(many, { app: '', from: 0, to: 1, sources: ['lk'] })).rejects.toMatchObject({
+      code: 'TP_KERNEL_INVALID',
+      issues: [{ path: 'to' }],
+    });
   });
 });
