@@ -52,8 +52,9 @@ class Engine {
   // Which thread the kernel gives a client's datagrams to.
   uint8_t workerOf(const Endpoint& client) const;
 
-  // JavaScript hears of notices once, and asks again after this.
-  void calledUp() { called_.store(false, std::memory_order_release); }
+  // JavaScript hears of notices once, and asks again after this. An exchange: who found the call made already has what it wrote
+  // seen by the drain that follows.
+  void calledUp() { called_.exchange(false, std::memory_order_acq_rel); }
   void call() {
     if (!called_.exchange(true, std::memory_order_acq_rel)) options_.call();
   }
