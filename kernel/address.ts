@@ -80,7 +80,7 @@ function parseIPv4(text: string): Uint8Array | undefined {
 
 /** Canonical text of 4 or 16 bytes: dotted quad, or RFC 5952 (lower case, longest run of zeros shortened). */
 export function formatAddress(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.');
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   const groups = Array.from({ length: 8 }, (_, index) => ((bytes[index * 2] ?? 0) << 8) | (bytes[index * 2 + 1] ?? 0));
   let best = { start: -1, length: 1 };
   for (let start = 0; start < 8; start += 1) {

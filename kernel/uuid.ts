@@ -11,7 +11,7 @@ function format(bytes: Buffer): string {
 export function uuidV7(clock: Clock, random: Random): string {
   const bytes = Buffer.alloc(16);
   bytes.writeUIntBE(clock.now(), 0, 6);
-  random.bytes(10).copy(bytes, 6);
+  bytes.set(random.bytes(10), 6);
   bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);
   bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
   return format(bytes);

@@ -63,7 +63,7 @@ export class NonceMint {
       .digest();
     const sealed = Buffer.alloc(TIME_OCTETS + TAG_OCTETS);
     sealed.writeUIntBE(issued % TIME_SPAN, 0, TIME_OCTETS);
-    tag.copy(sealed, TIME_OCTETS, 0, TAG_OCTETS);
+    sealed.set(tag.subarray(0, TAG_OCTETS), TIME_OCTETS);
     return cookie + sealed.toString('base64url');
   }
 }

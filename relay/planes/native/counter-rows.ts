@@ -25,8 +25,8 @@ export function idOf(words: BigUint64Array, first: number): AllocationId | undef
 
 /** Says whose the row is from now on. An id that is no UUID leaves it nobody's. */
 export function writeId(words: BigUint64Array, first: number, id: AllocationId): void {
-  const digits = id.replaceAll('-', '');
-  const value = /^[0-9a-f]{32}$/.test(digits) ? BigInt(`0x${digits}`) : 0n;
-  words[first + ID] = value >> 64n;
-  words[first + ID + 1] = BigInt.asUintN(64, value);
+  const digits = Buffer.from(id.replaceAll('-', ''), 'hex');
+  const isUuid = digits.length === 16 && id.length === 36;
+  words[first + ID] = isUuid ? digits.readBigUInt64BE(0) : 0n;
+  words[first + ID + 1] = isUuid ? digits.readBigUInt64BE(8) : 0n;
 }

@@ -220,7 +220,7 @@ export class NativeOffload implements Offload {
       const length = this.#addon.drain(this.#engine, worker, this.#drained);
       // No notice is larger than a datagram: what was left did not fit.
       isMore ||= length > DRAIN_BYTES / 2;
-      for (const notice of readNotices(this.#drained.subarray(0, length))) this.#heed(worker, notice);
+      readNotices(this.#drained, length, (notice) => this.#heed(worker, notice));
     }
     // Timers and connections have their turn in between.
     if (isMore) setImmediate(() => this.#hear());
@@ -231,8 +231,9 @@ export class NativeOffload implements Offload {
       const listener = this.#listeners[notice.listener];
       if (listener === undefined) return;
       const { bytes, from } = notice;
+      const { address, port } = from;
       const family = listener.family === 4 ? 'IPv4' : 'IPv6';
-      listener.handlers.message(bytes, { ...from, family, size: bytes.length });
+      listener.handlers.message(bytes, { address, port, family, size: bytes.length });
       return;
     }
     const resident = this.#bySlot[notice.slot];

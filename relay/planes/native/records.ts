@@ -172,29 +172,34 @@ export class CommandWriter {
   }
 }
 
-/** Reads the records of one drain. */
-export function* readNotices(bytes: Buffer): Generator<Notice> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at < bytes.length; at += view.getUint32(at, true)) {
-    const type = noticeTypes[view.getUint32(at + 4, true) as keyof typeof noticeTypes];
-    const slot = view.getUint32(at + 8, true);
-    if (type === 'datagram') {
-      const length = view.getUint32(at + 12, true);
-      const from = { address: textOf(bytes.subarray(at + 16, at + 32)), port: view.getUint16(at + 32, true) };
-      yield { type, listener: slot, from, bytes: Buffer.from(bytes.subarray(at + 40, at + 40 + length)) };
-    } else if (type === 'hop') {
-      const family = view.getUint16(at + 12, true) === 4 ? 4 : 6;
-      const length = view.getUint32(at + 16, true);
-      const payload = Buffer.from(bytes.subarray(at + 24, at + 24 + length));
-      yield { type, slot, family, port: view.getUint16(at + 14, true), payload };
-    } else {
-      yield { type, slot };
-    }
+/** Hands over each record of one drain, `length` octets of what it was drained into. */
+export function readNotices(bytes: Buffer, length: number, heed: (notice: Notice) => void): void {
+  for (let at = 0; at < length; at += bytes.readUInt32LE(at)) heed(noticeAt(bytes, at));
+}
+
+function noticeAt(bytes: Buffer, at: number): Notice {
+  const type = noticeTypes[bytes.readUInt32LE(at + 4) as keyof typeof noticeTypes];
+  const slot = bytes.readUInt32LE(at + 8);
+  if (type === 'datagram') {
+    const from = { address: addressAt(bytes, at + 16), port: bytes.readUInt16LE(at + 32) };
+    return { type, listener: slot, from, bytes: copyOf(bytes, at + 40, bytes.readUInt32LE(at + 12)) };
   }
+  if (type === 'hop') {
+    const family = bytes.readUInt16LE(at + 12) === 4 ? 4 : 6;
+    const payload = copyOf(bytes, at + 24, bytes.readUInt32LE(at + 16));
+    return { type, slot, family, port: bytes.readUInt16LE(at + 14), payload };
+  }
+  return { type, slot };
+}
+
+function copyOf(bytes: Buffer, at: number, length: number): Buffer {
+  return Buffer.from(bytes.subarray(at, at + length));
 }
 
 /** Canonical text of 16 octets. */
-function textOf(octets: Uint8Array): string {
-  const isMapped = octets[10] === 0xff && octets[11] === 0xff && octets.subarray(0, 10).every((octet) => octet === 0);
-  return isMapped ? octets.subarray(12).join('.') : formatAddress(octets);
+function addressAt(bytes: Buffer, at: number): string {
+  const isMapped =
+    bytes.readUInt32BE(at) === 0 && bytes.readUInt32BE(at + 4) === 0 && bytes.readUInt32BE(at + 8) === 0xffff;
+  if (!isMapped) return formatAddress(bytes.subarray(at, at + 16));
+  return `${bytes[at + 12]}.${bytes[at + 13]}.${bytes[at + 14]}.${bytes[at + 15]}`;
 }
