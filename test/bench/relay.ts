@@ -48,8 +48,10 @@ const STEP = 1.05;
 const IDLE = 1000;
 /** How many clients ask at once. */
 const TOGETHER = 32;
-/** Those before them: code is compiled, pools are filled. */
+/** Those before their memory is told: pools are filled. */
 const BEFORE = 3000;
+/** Those more before their cost is told: a relay runs for months, and its code is compiled in the first seconds. */
+const WARMING = 3000;
 const WARM_UP = 0.5;
 
 const isChild = process.argv[2] === 'serve';
@@ -247,9 +249,10 @@ async function idle(name: Measured): Promise<AllocationFigures> {
     };
     await costOf(BEFORE, 1);
     const memory = memoryOf(pid);
-    const alone = await costOf(IDLE, 1);
+    await costOf(IDLE, 1);
     const kilobytes = (memoryOf(pid) - memory) / 1024 / IDLE;
-    return { together: await costOf(IDLE, TOGETHER), alone, kilobytes };
+    await costOf(WARMING, TOGETHER);
+    return { together: await costOf(IDLE, TOGETHER), alone: await costOf(IDLE, 1), kilobytes };
   });
 }
 
