@@ -37,8 +37,8 @@ export const usageRow = z.object({
 });
 
 /**
- * Sums by app, or by app and hour. `source`: only what that one metered; empty for all. A reading of a settled hour that
- * arrives while they are asked for may be missing there and yet count in later ones, until they are asked for again.
+ * Sums by app, or by app and hour. `source`: only what that one metered; empty for all. A reading of a settled hour that arrives
+ * while they are asked for would be missing there and yet count in later ones: they are then asked for again.
  */
 export async function egressByHour(
   { reader, keptOf }: EgressReader,
@@ -49,10 +49,20 @@ export async function egressByHour(
     readonly limit: number;
   },
 ): Promise<z.output<typeof usageRow>[]> {
-  const [found] = await reader.select(settledRow, SETTLED);
-  const settled = found === undefined || found.unseen === 0 ? FOREVER : found.hour;
   const { group, ...parameters } = wanted;
-  return reader.select(usageRow, sumsSql(group, hoursSql(keptOf)), { ...parameters, settled });
+  const sql = sumsSql(group, hoursSql(keptOf));
+  for (let settled = await settledHour(reader); ;) {
+    const rows = await reader.select(usageRow, sql, { ...parameters, settled });
+    const now = await settledHour(reader);
+    if (now >= settled) return rows;
+    settled = now;
+  }
+}
+
+/** Unix seconds of the first hour that is not settled. */
+async function settledHour(reader: StoreReader): Promise<number> {
+  const [found] = await reader.select(settledRow, SETTLED);
+  return found === undefined || found.unseen === 0 ? FOREVER : found.hour;
 }
 
 const sumsSql = (group: 'app' | 'hour', hours: string) => `SELECT app_id,

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { usageOf } from '../../../collector/calls/usage.ts';
 import type { EgressReader } from '../../../collector/calls/egress-hours.ts';
+import type { StoreReader } from '../../../collector/store/store.ts';
 import { keptIn } from '../../../collector/store/migrations.ts';
 import type { RetentionWanted } from '../../../collector/store/migrations.ts';
 import { egressRow } from '../../conformance/store.ts';
@@ -136,6 +137,31 @@ describe.skipIf(!hasEmbeddedStore)('bytes by hour', () => {
     expect(await bytes()).toEqual(['107', '107', '100']);
     await write([{ ...of(9, 1), seq: 9, at: START + HOUR - 1, total: 150n }]);
     expect(await bytes()).toEqual(['150', '50', '100']);
+  });
+
+  it('miss nothing of a reading of a rolled hour that arrives while they are asked for', async () => {
+    const of = (seq: number, at: number, total: bigint): Reading => ({
+      app: 'acme',
+      object: 'a',
+      meter: 'turn',
+      seq,
+      at: START + at,
+      total,
+    });
+    await write([of(1, HOUR, 100n), of(2, 2 * HOUR, 200n)]);
+    await roll();
+    await write([of(4, 3 * HOUR, 300n)]);
+    let questions = 0;
+    const reader: StoreReader = {
+      select: async (...question) => {
+        questions += 1;
+        if (questions === 2) await write([of(3, 2 * HOUR - 1, 250n)]);
+        return store.select(...question);
+      },
+    };
+    const egress: EgressReader = { reader, keptOf: (table) => keptIn(table, {}) };
+    const { usage: lines } = await usageOf(egress, { app: '', from: START, to: START + 3 * HOUR, group: 'app' });
+    expect(lines.map(({ turnBytes }) => turnBytes)).toEqual(['300']);
   });
 
   it('stay as they were when the readings are gone, also where a counter goes on', async () => {
