@@ -2,6 +2,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { egressRow } from '../intake/metering.ts';
 import type { StoreReader, StoreWriter } from '../store/store.ts';
+import { type Get, viewersOf } from './ant-media.ts';
 import { Counters } from './counters.ts';
 import { GaleneRates } from './galene.ts';
 import { countersIn, meterOf, type Seen } from './scraped.ts';
@@ -21,13 +22,13 @@ export interface PollerOptions extends SourceLoopOptions {
 
 export class Poller extends SourceLoop {
   readonly #options: PollerOptions;
-  readonly #read: (text: string, at: number) => readonly Seen[];
+  readonly #read: (get: Get) => Promise<readonly Seen[]>;
   #counters: Counters | undefined;
 
   constructor(options: PollerOptions) {
     super(options);
     this.#options = options;
-    this.#read = readerOf(options.settings);
+    this.#read = readerOf(options.settings, options.clock);
   }
 
   async tick(): Promise<number> {
@@ -49,13 +50,12 @@ export class Poller extends SourceLoop {
       await counters.restore(reader, settings.name, clock.now());
       this.#counters = counters;
     }
-    const text = await fetch(settings.url, settings.authorization, this.signal);
+    const found = await this.#read((path) => fetch(`${settings.url}${path}`, settings.authorization, this.signal));
     const at = clock.now();
     const counters = this.#counters;
     const nobody = { app: settings.app, customId: '', call: '', participant: '' };
     // A series that was not there when the source was last heard has come to be since.
     const rest = { ...nobody, packets: 0n, at, isYoung: counters.size > 0, final: false };
-    const found = this.#read(text, at);
     const readings = [...found, sourceItself(settings.name)].flatMap(
       (seen) => counters.read({ ...rest, ...seen }) ?? [],
     );
@@ -67,10 +67,14 @@ export class Poller extends SourceLoop {
   }
 }
 
-function readerOf(settings: PulledSettings): (text: string, at: number) => readonly Seen[] {
-  if (settings.kind !== 'galene') return (text) => countersIn(settings, text);
+function readerOf(settings: PulledSettings, clock: Clock): (get: Get) => Promise<readonly Seen[]> {
+  if (settings.kind === 'ant-media') return (get) => viewersOf(settings.name, get);
+  if (settings.kind !== 'galene') return async (get) => countersIn(settings, await get(''));
   const rates = new GaleneRates(settings);
-  return (text, at) => rates.read(text, at);
+  return async (get) => {
+    const text = await get('');
+    return rates.read(text, clock.now());
+  };
 }
 
 /** That the source was heard, in the same ledger: a counter that is always 0. */

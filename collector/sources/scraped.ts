@@ -4,7 +4,7 @@ import { samplesOf, wholeNumber } from './exposition.ts';
 import type { Meter, PulledSettings } from './source-settings.ts';
 
 /** Sources that have counters. */
-export type CounterSettings = Exclude<PulledSettings, { kind: 'galene' }>;
+export type CounterSettings = Exclude<PulledSettings, { kind: 'galene' | 'ant-media' }>;
 
 /** One counter in an answer. */
 export type Seen = Pick<Observation, 'serverId' | 'objectId' | 'bytes' | 'run'> &
@@ -38,7 +38,7 @@ const presets: Readonly<Record<'livekit' | 'jitsi-videobridge' | 'coturn' | 'etu
 const STARTED = 'process_start_time_seconds';
 
 export function meterOf(settings: PulledSettings): Meter {
-  if (settings.kind === 'galene') return 'sfu';
+  if (settings.kind === 'galene' || settings.kind === 'ant-media') return 'sfu';
   return settings.kind === 'prometheus' || settings.kind === 'json' ? settings.meter : presets[settings.kind].meter;
 }
 

@@ -51,6 +51,12 @@ export const sourceSettings = z.discriminatedUnion('kind', [
   z.strictObject({ ...pulled, kind: z.literal('galene'), intervalSeconds: z.int().min(1).max(60).default(5) }),
   z.strictObject({
     ...pulled,
+    kind: z.literal('ant-media'),
+    /** An application of the server: what is asked lies below it. */
+    url: pulled.url.refine((url) => !/[?#]|\/$/.test(url), 'must end with the name of an application'),
+  }),
+  z.strictObject({
+    ...pulled,
     kind: z.literal('livekit'),
     /** Secrets of the API keys that sign its webhooks, by key, as `keys` of LiveKit's own configuration has them. */
     webhookKeys: z.record(z.string().min(1).max(64), z.string().min(1).max(256)).default({}),
@@ -106,6 +112,7 @@ const gradesOfKinds: Readonly<Record<Exclude<SourceSettings['kind'], 'prometheus
   eturnal: 'late',
   cloudflare: 'sampled',
   galene: 'estimated',
+  'ant-media': 'lossy',
 };
 
 export function gradeOf(settings: SourceSettings): Grade {

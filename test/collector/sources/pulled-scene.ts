@@ -5,14 +5,14 @@ import { silentLog } from '../../../kernel/log.ts';
 import { systemSleep } from '../../../kernel/sleep.ts';
 import type { SourceParts, SourceUnderTest } from '../../conformance/source.ts';
 
-/** A page that has this for its number. */
-type PageOf = (number: string, started: number) => string;
+/** The page at a URL that has this for its number. */
+type PageOf = (number: string, started: number, url: string) => string;
 
 interface Server {
   /** Clients are sent something for so many milliseconds. */
   carry(elapsed: number): void;
   /** Its page now. */
-  page(): string;
+  page(url: string): string;
   /** What is due once its page was read at this moment. */
   read(at: number): bigint;
   restart(): void;
@@ -33,8 +33,8 @@ class CountingServer implements Server {
     this.#sent += BigInt(elapsed) * 41n + 7n;
   }
 
-  page(): string {
-    return this.#page(`${this.#sent}`, 1_700_000_000 + this.#starts);
+  page(url: string): string {
+    return this.#page(`${this.#sent}`, 1_700_000_000 + this.#starts, url);
   }
 
   read(): bigint {
@@ -84,7 +84,19 @@ class RatingServer implements Server {
   }
 }
 
-const counting: Readonly<Record<string, { fields?: object; page: PageOf }>> = {
+const counting: Readonly<Record<string, { fields?: object; names?: SourceUnderTest['names']; page: PageOf }>> = {
+  'ant-media': {
+    fields: { url: 'https://server.test:5443/live' },
+    names: { call: 'stage 1' },
+    page: (sent, _, url) => {
+      if (url === 'https://server.test:5443/live/rest/v2/broadcasts/list/0/50') {
+        return '[{"streamId":"stage 1","status":"broadcasting","webRTCViewerCount":1},{"streamId":"idle","webRTCViewerCount":0}]';
+      }
+      if (url !== 'https://server.test:5443/live/rest/v2/broadcasts/stage%201/webrtc-client-stats/0/50') return '404';
+      const video = `{"videoPacketsSent":9,"videoBytesSent":${sent}}`;
+      return `[{"sendBitrate":5,"clientId":-7,"clientIp":"192.0.2.1","videoSentStats":${video},"audioSentStats":{"audioBytesSent":0}}]`;
+    },
+  },
   livekit: {
     page: (sent, started) => `# TYPE livekit_packet_bytes counter
 livekit_packet_bytes{country="",direction="outgoing",node_id="ND_1",node_type="SERVER",transmission="initial"} ${sent}
@@ -125,8 +137,8 @@ eturnal_turn_relay_sent_bytes_sum{transport="udp"} 77
   },
 };
 
-const counters = Object.entries(counting).map(([kind, { fields = {}, page }]) =>
-  pulled({ kind, fields, names: {}, make: () => new CountingServer(page), page }),
+const counters = Object.entries(counting).map(([kind, { fields = {}, names = {}, page }]) =>
+  pulled({ kind, fields, names, make: () => new CountingServer(page), page }),
 );
 const galene = pulled({
   kind: 'galene',
@@ -168,13 +180,13 @@ function sceneOf(
   pageOf: PageOf,
 ) {
   const interval = settings.intervalSeconds * 1_000;
-  let answer: () => string = () => server.page();
+  let answer = (url: string) => server.page(url);
   const collector = () =>
     new Poller({
       settings: { ...settings, name },
       reader: store,
       writer: store,
-      fetch: async () => answer(),
+      fetch: async (url) => answer(url),
       sleep: systemSleep,
       clock,
       log: silentLog,
@@ -182,7 +194,7 @@ function sceneOf(
     });
   let poller = collector();
   const look = async () => {
-    answer = () => server.page();
+    answer = (url) => server.page(url);
     await poller.tick();
     return server.read(clock.now());
   };
@@ -190,8 +202,8 @@ function sceneOf(
     clock.advance(interval);
     server.carry(interval);
   };
-  const tell = (text: string) => async () => {
-    answer = () => text;
+  const tell = (page: (url: string) => string) => async () => {
+    answer = page;
     await poller.tick();
   };
   const away = async () => {
@@ -224,11 +236,11 @@ function sceneOf(
     },
     repeat: async () => void (await look()),
     nonsense: {
-      'nothing at all': tell(''),
-      'another page': tell('<html><h1>502 Bad Gateway</h1></html>'),
-      'another document': tell('{"stats":{"uptime":7}}'),
-      'no number': tell(pageOf('NaN', 1)),
-      'a negative number': tell(pageOf('-1', 1)),
+      'nothing at all': tell(() => ''),
+      'another page': tell(() => '<html><h1>502 Bad Gateway</h1></html>'),
+      'another document': tell(() => '{"stats":{"uptime":7}}'),
+      'no number': tell((url) => pageOf('NaN', 1, url)),
+      'a negative number': tell((url) => pageOf('-1', 1, url)),
       'no answer': away,
     },
     restartCollector: async () => {

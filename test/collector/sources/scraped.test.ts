@@ -9,7 +9,7 @@ const vector = (name: string) => readFileSync(new URL(`../../vectors/${name}`, i
 
 function settings(fields: Record<string, unknown>): CounterSettings {
   const parsed = sourceSettings.parse({ name: 'sfu', url: 'http://127.0.0.1:9/metrics', ...fields });
-  if (!isPulled(parsed) || parsed.kind === 'galene') throw new Error('not a pulled one');
+  if (!isPulled(parsed) || parsed.kind === 'galene' || parsed.kind === 'ant-media') throw new Error('not a pulled one');
   return parsed;
 }
 
