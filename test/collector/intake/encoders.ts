@@ -69,7 +69,7 @@ export function asNative({ samples, events }: Call): string {
       v: 1,
       connection: 'connection-1',
       seq,
-      offset: 0,
+      offset: null, // as in the other formats, which have none
       samples: batch,
       events: seq === 0 ? [...told, ...milestones] : [],
     });
