@@ -17,7 +17,7 @@ export const MAX_MEMBERS = 256;
 export type Expanded = { readonly sample: unknown } | { readonly fault: Fault };
 
 export class DeltaReader {
-  #before: ReadonlyMap<string, RtcStats> | undefined;
+  #before: readonly RtcStats[] | undefined;
   #dictionaries = 0;
 
   /** Begins another report: what it may stand for is counted from here. What was read last stays known. */
@@ -36,7 +36,7 @@ export class DeltaReader {
 
   /** The sample that the next difference is to: one that stood the checks. */
   remember({ stats }: ReportSample): void {
-    this.#before = new Map(stats.map((entry) => [entry.id, entry]));
+    this.#before = stats;
   }
 
   forget(): void {
@@ -57,7 +57,7 @@ export class DeltaReader {
     if (this.#before === undefined) {
       return { fault: { path: `${at}.delta`, message: 'continues no sample that is known', continuesNothing: true } };
     }
-    const stats = new Map(this.#before);
+    const stats = new Map(this.#before.map((entry) => [entry.id, entry]));
     for (const id of gone) stats.delete(id);
     for (const [index, { id, type, ...changes }] of delta.entries()) {
       const before = type === undefined ? stats.get(id) : { id, type };
