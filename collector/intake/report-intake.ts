@@ -1,5 +1,5 @@
 /** What becomes of a client's reports once they are read, whichever way they came: names, rows, the store, and the figures. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../kernel/clock.ts';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/log.ts';
@@ -91,6 +91,12 @@ export class ReportIntake {
   close(): Promise<void> {
     return this.#batcher.close();
   }
+}
+
+/** For whom asks more often than it may. `seconds`: when it may again. */
+export function busy(reply: FastifyReply, seconds: number): TurnpikeError {
+  void reply.header('retry-after', String(seconds));
+  return new TurnpikeError('TP_KERNEL_RATE_LIMITED');
 }
 
 /** Whose report it is. */

@@ -2,7 +2,6 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { json } from '../../kernel/call.ts';
 import type { Call } from '../../kernel/call.ts';
-import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Authority } from '../../kernel/principals.ts';
 import type { Sleep } from '../../kernel/sleep.ts';
 import { reportAnswer, reportBody } from '../contract.ts';
@@ -14,7 +13,7 @@ import { observertc } from './formats/observertc.ts';
 import type { StreamLimits } from './open-streams.ts';
 import { answerPreflight, exposeAnswer, requireOrigin } from './origins.ts';
 import { Recording } from './recording.ts';
-import { claimsOf, parseReport, refusalOf, ReportIntake, skewOf } from './report-intake.ts';
+import { busy, claimsOf, parseReport, refusalOf, ReportIntake, skewOf } from './report-intake.ts';
 import type { ReportIntakeOptions } from './report-intake.ts';
 import { countedAs } from './report-results.ts';
 import { streamRoutes } from './stream-routes.ts';
@@ -71,9 +70,7 @@ export const statsRoutes: FastifyPluginAsync<StatsRouteOptions> = async (server,
       onRequest: async (request, reply) => {
         requireOrigin(request, authority);
         const seconds = intake.allowance.take(claimsOf(request));
-        if (seconds === 0) return;
-        void reply.header('retry-after', String(seconds));
-        throw new TurnpikeError('TP_KERNEL_RATE_LIMITED');
+        if (seconds > 0) throw busy(reply, seconds);
       },
       preParsing: async (request, _reply, payload) => decodedBody(request, payload, BODY_LIMIT),
       onSend: exposeAnswer(authority),

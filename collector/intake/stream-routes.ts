@@ -1,6 +1,6 @@
 /** GET /v1/stats/stream: reports over a WebSocket, told as differences to the ones before. What is acknowledged is durable. */
 import type { IncomingMessage } from 'node:http';
-import type { FastifyPluginAsync, FastifyReply } from 'fastify';
+import type { FastifyPluginAsync } from 'fastify';
 import { WebSocketServer } from 'ws';
 import { z } from 'zod';
 import type { Call } from '../../kernel/call.ts';
@@ -22,7 +22,7 @@ import { rtcstatsLegacy } from './formats/rtcstats-legacy.ts';
 import { DEFAULT_STREAM_LIMITS, OpenStreams } from './open-streams.ts';
 import type { StreamLimits } from './open-streams.ts';
 import { requireOrigin } from './origins.ts';
-import { claimsOf } from './report-intake.ts';
+import { busy, claimsOf } from './report-intake.ts';
 import type { ReportIntake } from './report-intake.ts';
 import { countedAs } from './report-results.ts';
 import { ReportStream } from './report-stream.ts';
@@ -143,11 +143,6 @@ export const streamRoutes: FastifyPluginAsync<StreamRouteOptions> = async (serve
     },
   );
 };
-
-function busy(reply: FastifyReply, seconds: number): TurnpikeError {
-  void reply.header('retry-after', String(seconds));
-  return new TurnpikeError('TP_KERNEL_RATE_LIMITED');
-}
 
 function formatOf(protocol: string): StreamedFormat | undefined {
   return PROTOCOLS.find(([pattern]) => pattern.test(protocol))?.[1];
