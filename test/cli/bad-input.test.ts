@@ -17,13 +17,7 @@ import type { TestDatabase } from '../embedded-store.ts';
 import { composedService, type ComposedService } from './composed-service.ts';
 import { z } from 'zod';
 
-/** The scripts that the build makes are not beside the sources; what is in them does not matter here. */
-vi.mock('node:fs/promises', async (load) => {
-  const files = await load<typeof import('node:fs/promises')>();
-  const readFile = (path: string, encoding?: BufferEncoding) =>
-    /\.m?js$/.test(path) ? Promise.resolve(Buffer.alloc(0)) : files.readFile(path, encoding);
-  return { ...files, readFile };
-});
+vi.mock('node:fs/promises', async (load) => (await import('./without-scripts.ts')).withoutScripts(await load()));
 
 const appOf = (id: string): AppSettings => ({
   id,

@@ -9,13 +9,7 @@ import { hasEmbeddedStore, testDatabase } from '../embedded-store.ts';
 import type { TestDatabase } from '../embedded-store.ts';
 import { composedService, type ComposedService } from './composed-service.ts';
 
-/** The scripts that the build makes are not beside the sources; what is in them does not matter here. */
-vi.mock('node:fs/promises', async (load) => {
-  const files = await load<typeof import('node:fs/promises')>();
-  const readFile = (path: string): Promise<Buffer> =>
-    /\.m?js$/.test(path) ? Promise.resolve(Buffer.alloc(0)) : files.readFile(path);
-  return { ...files, readFile };
-});
+vi.mock('node:fs/promises', async (load) => (await import('./without-scripts.ts')).withoutScripts(await load()));
 
 const NOW = Date.UTC(2026, 10, 20, 12);
 const ALLOCATION = '019a9c1e-0000-7000-8000-000000000001';

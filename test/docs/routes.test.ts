@@ -22,13 +22,11 @@ vi.mock('../../kernel/http.ts', async (load) => {
   return { ...http, createHttp };
 });
 
-/** The scripts that the build makes are not beside the sources; what is in them does not matter to a route. */
 vi.mock('node:fs/promises', async (load) => {
+  const { withoutScripts } = await import('../cli/without-scripts.ts');
   const files = await load<typeof import('node:fs/promises')>();
-  const readFile = (path: string): Promise<Buffer> =>
-    /\.m?js$/.test(path) ? Promise.resolve(Buffer.alloc(0)) : files.readFile(path);
   const readdir = async (path: string): Promise<string[]> => [...(await files.readdir(path)), 'overview.js'];
-  return { ...files, readFile, readdir };
+  return { ...withoutScripts(files), readdir };
 });
 
 /**

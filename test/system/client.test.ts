@@ -4,11 +4,10 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { buildSync } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { reportIn } from '../collector/client/sent-report.ts';
+import { reportIn, sentBody } from '../collector/client/sent-report.ts';
 import type { Report, RtcStats } from '../../collector/contract.ts';
 import { chromiumMissing, hasChromium, launchChromium } from './chromium.ts';
 
@@ -30,11 +29,7 @@ const refusedBodies: string[] = [];
 const bodies: string[] = [];
 
 async function collect(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const sent = Buffer.concat(chunks);
-  const isCompressed = request.headers['content-encoding'] === 'gzip';
-  const body = (isCompressed ? gunzipSync(sent) : sent).toString('utf8');
+  const { sent, text: body, isCompressed } = await sentBody(request);
   const fault = faults.shift();
   if (fault !== undefined) {
     refusedBodies.push(body);

@@ -5,22 +5,18 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { buildSync } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../collector/contract.ts';
-import { reportIn } from '../collector/client/sent-report.ts';
+import { reportIn, sentBody } from '../collector/client/sent-report.ts';
 import { chromiumMissing, hasChromium, launchChromium } from './chromium.ts';
 
 const reports: Report[] = [];
 
 async function collect(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const sent = Buffer.concat(chunks);
-  const isCompressed = request.headers['content-encoding'] === 'gzip';
-  reports.push(reportIn((isCompressed ? gunzipSync(sent) : sent).toString('utf8')));
+  const { text } = await sentBody(request);
+  reports.push(reportIn(text));
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ serverTime: Date.now() }));
 }
 

@@ -48,6 +48,15 @@ const usage = (from: number, to: number, group: 'app' | 'hour', wanted: Retentio
   return usageOf(egress, { app: '', from, to, group }).then((answer) => answer.usage);
 };
 
+const readingOfA = (seq: number, at: number, total: bigint): Reading => ({
+  app: 'acme',
+  object: 'a',
+  meter: 'turn',
+  seq,
+  at,
+  total,
+});
+
 const reading: fc.Arbitrary<Reading> = fc
   .record({ object: fc.constantFrom('a', 'b', 'c'), seq: fc.nat(40), fall: fc.bigInt({ min: 0n, max: 2_500n }) })
   .map(({ object, seq, fall }) => {
@@ -117,14 +126,7 @@ describe.skipIf(!hasEmbeddedStore)('bytes by hour', () => {
   }, 120_000);
 
   it('come from the rollup where it has looked, and from the readings since', async () => {
-    const of = (seq: number, hours: number): Reading => ({
-      app: 'acme',
-      object: 'a',
-      meter: 'turn',
-      seq,
-      at: START + hours * HOUR,
-      total: BigInt(seq) * 100n,
-    });
+    const of = (seq: number, hours: number) => readingOfA(seq, START + hours * HOUR, BigInt(seq) * 100n);
     await write([of(1, 1), of(2, 2)]);
     await roll();
     // What nobody can have from the readings shows where an hour was read.
@@ -140,14 +142,7 @@ describe.skipIf(!hasEmbeddedStore)('bytes by hour', () => {
   });
 
   it('miss nothing of a reading of a rolled hour that arrives while they are asked for', async () => {
-    const of = (seq: number, at: number, total: bigint): Reading => ({
-      app: 'acme',
-      object: 'a',
-      meter: 'turn',
-      seq,
-      at: START + at,
-      total,
-    });
+    const of = (seq: number, at: number, total: bigint) => readingOfA(seq, START + at, total);
     await write([of(1, HOUR, 100n), of(2, 2 * HOUR, 200n)]);
     await roll();
     await write([of(4, 3 * HOUR, 300n)]);
@@ -166,14 +161,7 @@ describe.skipIf(!hasEmbeddedStore)('bytes by hour', () => {
 
   it('stay as they were when the readings are gone, also where a counter goes on', async () => {
     const long = START - 100 * DAY;
-    const of = (seq: number): Reading => ({
-      app: 'acme',
-      object: 'a',
-      meter: 'turn',
-      seq,
-      at: long + seq * HOUR,
-      total: BigInt(seq) * 1_000n,
-    });
+    const of = (seq: number) => readingOfA(seq, long + seq * HOUR, BigInt(seq) * 1_000n);
     await write([of(1), of(2), of(3), of(4)]);
     await roll();
     await store.command(`DELETE FROM egress_samples WHERE window_end <= fromUnixTimestamp64Milli(${long + 2 * HOUR})`);
