@@ -2,7 +2,7 @@
  * Byte counts are `bigint` in memory, UInt64 in the store and decimal strings in JSON: a JavaScript number is
  * exact only to 2^53, and a byte that is rounded away is a byte that is not billed.
  */
-import { timingSafeEqual, createHash } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
@@ -53,7 +53,7 @@ export function bigintAsString(_key: string, value: unknown): unknown {
 
 /** Compares two secrets in time that depends on neither's content nor length. */
 export function secretsEqual(left: string | Uint8Array, right: string | Uint8Array): boolean {
-  const digest = (value: string | Uint8Array) => createHash('sha256').update(value).digest();
+  const digest = (value: string | Uint8Array) => hash('sha256', value, 'buffer');
   return timingSafeEqual(digest(left), digest(right));
 }
 

@@ -1,6 +1,5 @@
 /** Who is calling: every token becomes one principal, and every route says which principals it answers. */
-import { createHash } from 'node:crypto';
-import { secretsEqual } from './bytes.ts';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import { verifyReportToken } from './report-token.ts';
 import type { ReportClaims } from './report-token.ts';
@@ -73,28 +72,36 @@ export interface AuthoritySettings {
   readonly readerPasswordHash?: string | undefined;
 }
 
+const DIGEST_OCTETS = 32;
+
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
+  return hash('sha256', token, 'hex');
 }
 
 export function createAuthority(settings: AuthoritySettings, clock: Clock): Authority {
   const keys = new Map(settings.apps.flatMap((app) => app.keys.map((key) => [key.id, { app, key }] as const)));
   const apps = new Map(settings.apps.map((app) => [app.id, app]));
-  const fixed: readonly (readonly [string, Principal])[] = [
-    ...settings.apps.flatMap((app) => app.tokenHashes.map((hash) => [hash, { kind: 'app', app: app.id }] as const)),
+  const named: readonly (readonly [string, Principal])[] = [
+    ...settings.apps.flatMap((app) =>
+      app.tokenHashes.map((tokenHash) => [tokenHash, { kind: 'app', app: app.id }] as const),
+    ),
     [settings.relayTokenHash, { kind: 'relay' }],
     [settings.sourceTokenHash, { kind: 'source' }],
     [settings.operatorTokenHash, { kind: 'operator' }],
     ...(settings.readerPasswordHash === undefined ? [] : [[settings.readerPasswordHash, { kind: 'reader' }] as const]),
   ];
+  // Digests are of one length and say nothing of the token, so they are compared as they are. What is none equals none.
+  const fixed = named
+    .map(([tokenHash, principal]) => [Buffer.from(tokenHash, 'hex'), principal] as const)
+    .filter(([digest]) => digest.length === DIGEST_OCTETS);
   return {
     apps: settings.apps,
     app: (id) => apps.get(id),
     key: (keyId) => keys.get(keyId),
     authenticate(token) {
-      const presented = hashToken(token);
+      const presented = hash('sha256', token, 'buffer');
       let found: Principal | undefined;
-      for (const [hash, principal] of fixed) if (secretsEqual(hash, presented)) found = principal;
+      for (const [digest, principal] of fixed) if (timingSafeEqual(digest, presented)) found = principal;
       if (found !== undefined) return found;
       const secretsOf = (keyId: string) => {
         const entry = keys.get(keyId);
