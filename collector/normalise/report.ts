@@ -60,8 +60,8 @@ export function normaliseReport(batch: ConnectionBatch, reporter: Reporter, scor
     const intervalMs = before === undefined ? 0 : Math.round(after.t - before.t);
     if (before !== undefined && intervalMs > 0) {
       const columns = leading(after.t, batch.seq === null ? 0 : index);
-      const connection = connectionInterval(before, after, { ...columns, ...beside }, intervalMs);
-      if (connection !== undefined) connections.push(connection);
+      const connection = connectionInterval(before, after, columns, intervalMs);
+      if (connection !== undefined) connections.push(Object.assign(connection, beside));
       const context = { leading: columns, intervalMs, roundTripMs: roundTrip(before, after), score };
       streams.push(...streamRows(before, after, context));
     }
