@@ -149,15 +149,24 @@ function print(title: string, columns: readonly string[], body: readonly (readon
   for (const line of textTable([{ title: '' }, ...right], body)) console.log(line);
 }
 
-async function packets(names: readonly Measured[], of: Case): Promise<Record<string, Figures>> {
-  const rounds = new Map<Measured, Figures[]>();
+/** Medians of what each server does at its rate, the servers taking turns. */
+async function rounds(
+  names: readonly Measured[],
+  of: Case,
+  rateOf: (name: Measured) => number,
+): Promise<Map<Measured, Figures>> {
+  const all = new Map<Measured, Figures[]>();
   for (let round = 0; round < Number(values.rounds); round += 1) {
-    for (const name of names) {
-      const rate = name === 'node-turn' ? Math.min(GENTLE_RATE, Number(values.rate)) : Number(values.rate);
-      rounds.set(name, [...(rounds.get(name) ?? []), await measure(name, of, rate, Number(values.seconds))]);
+    for (const name of names.filter((each) => rateOf(each) > 0)) {
+      all.set(name, [...(all.get(name) ?? []), await measure(name, of, rateOf(name), Number(values.seconds))]);
     }
   }
-  const medians = new Map([...rounds].map(([name, each]) => [name, median(each)]));
+  return new Map([...all].map(([name, each]) => [name, median(each)]));
+}
+
+async function packets(names: readonly Measured[], of: Case): Promise<Record<string, Figures>> {
+  const offered = Number(values.rate);
+  const medians = await rounds(names, of, (name) => (name === 'node-turn' ? Math.min(GENTLE_RATE, offered) : offered));
   const coturn = medians.get('coturn') ?? medians.get('other-coturn');
   const columns = ['offered/s', 'relayed/s', 'loss', 'CPU µs/packet', 'user', 'system', '× coturn', 'p50 µs', 'p99 µs'];
   const body = [...medians].map(([name, { loss, offered, p50, p99, relayed, system, user }]) => {
@@ -180,14 +189,11 @@ function titleOf({ allocations, arrival, direction, framing, payload }: Case): s
 
 interface Highest {
   readonly rate: number;
-  /** At half the rate, microseconds. */
-  readonly p50: number;
-  readonly p99: number;
   /** The generator could not send more. */
   readonly isGenerators: boolean;
 }
 
-/** The highest rate with fewer than one packet in a thousand lost, and the latency at half of it. */
+/** The highest rate with fewer than one packet in a thousand lost. */
 async function highest(name: Measured, of: Case): Promise<Highest> {
   return await withServer(name, async (_server, scene) => {
     scene.allocate(of.allocations);
@@ -207,27 +213,37 @@ async function highest(name: Measured, of: Case): Promise<Highest> {
     };
     const rough = await climb(name === 'node-turn' ? 2000 : 20_000, STRIDE);
     const rate = rough === 0 ? 0 : Math.max(rough, await climb(rough * STEP, STEP));
-    const atLimit = isGenerators;
-    const { p50, p99 } = await scene.run(of, rate / 2, 2);
-    return { rate, p50, p99, isGenerators: atLimit };
+    return { rate, isGenerators };
   });
 }
 
-async function highestOfAll(names: readonly Measured[], of: Case, ceiling: number): Promise<Record<string, Highest>> {
-  const found = new Map<Measured, Highest>();
-  for (const name of names) found.set(name, await highest(name, of));
-  const coturn = found.get('coturn') ?? found.get('other-coturn');
-  const body = [...found].map(([name, { isGenerators, p50, p99, rate }]) => [
+async function highestOfAll(names: readonly Measured[], of: Case, ceiling: number): Promise<Record<string, unknown>> {
+  const rates = new Map<Measured, Highest>();
+  for (const name of names) rates.set(name, await highest(name, of));
+  const coturn = rates.get('coturn') ?? rates.get('other-coturn');
+  const rateOf = (name: Measured) => rates.get(name)?.rate ?? 0;
+  const own = await rounds(names, of, (name) => rateOf(name) / 2);
+  const same = await rounds(names, of, (name) => Math.min(rateOf(name), coturn?.rate ?? 0) / 2);
+  const body = [...rates].map(([name, { isGenerators, rate }]) => [
     label(name),
     `${isGenerators ? '≥ ' : ''}${fixed(rate)}`,
     coturn === undefined ? '' : fixed(rate / coturn.rate, 2),
-    latency(p50),
-    latency(p99),
+    ...[own, same].flatMap((figures) => [latency(figures.get(name)?.p50 ?? 0), latency(figures.get(name)?.p99 ?? 0)]),
   ]);
-  const title = `Highest rate with less than 0.1 % loss and latency at half of it: ${titleOf(of)}`;
+  const title = `Highest rate with less than 0.1 % loss, latency at half of it and at half of coturn's: ${titleOf(of)}`;
   const generator = [`the generator alone, ${of.arrival === 'runs' ? 'in runs' : 'one by one'}`, fixed(ceiling)];
-  print(title, ['packets/s', '× coturn', 'p50 µs', 'p99 µs'], [...body, generator]);
-  return Object.fromEntries(found);
+  const columns = ['packets/s', '× coturn', 'p50 µs', 'p99 µs', 'at the same rate: p50', 'p99'];
+  print(title, columns, [...body, generator]);
+  const latencies = (figures: ReadonlyMap<Measured, Figures>, name: Measured) => {
+    const { p50, p99 } = figures.get(name) ?? {};
+    return { p50, p99 };
+  };
+  return Object.fromEntries(
+    [...rates].map(([name, found]) => [
+      name,
+      { ...found, atHalf: latencies(own, name), atHalfOfCoturns: latencies(same, name) },
+    ]),
+  );
 }
 
 interface AllocationFigures {

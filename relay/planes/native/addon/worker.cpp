@@ -25,7 +25,7 @@ constexpr int kTurns = 4;
 // A thread that slept is woken by the first packet of a burst. From so many messages of clients a millisecond on it lets more of the
 // burst come in, for so many nanoseconds, before it reads, as a network card does before it interrupts: fewer calls, longer runs. At
 // lower rates nothing would follow and it would only be late; what peers send comes through many sockets and gains nothing.
-constexpr double kBurstRate = 50;
+constexpr double kBurstRate = 125;
 constexpr long kBurst = 35'000;
 constexpr double kRateWindow = 2;  // milliseconds
 
