@@ -86,7 +86,10 @@ function tools(program: Command): void {
     program
       .command('import')
       .description('read call recordings into the store')
-      .argument('<file...>', 'recordings of webrtc-internals, rtcstats, ObserveRTC, peermetrics or the SDK; gzip too'),
+      .argument(
+        '<file...>',
+        'recordings of webrtc-internals, rtcstats, ObserveRTC, peermetrics or the SDK; gzip and zstd too',
+      ),
     STORE,
   )
     .option('--app <app>', 'app that the calls belong to, where there are several')

@@ -51,7 +51,10 @@ export const errorTable = {
     400,
     'Times of the report are too far from now; nothing of it was kept. Correct its offset by serverTime.',
   ],
-  TP_COLLECTOR_ENCODING: [415, 'The content encoding must be gzip, deflate or br, or zstd where this Node has it.'],
+  TP_COLLECTOR_ENCODING: [
+    415,
+    'The content encoding must be gzip, deflate or br, or zstd where the system has libzstd.',
+  ],
   TP_COLLECTOR_UPGRADE: [426, 'This route speaks WebSocket only.'],
   TP_COLLECTOR_COMPRESSION: [400, 'The body is not what its content encoding says.'],
   TP_COLLECTOR_FORMAT: [400, 'This is a recording in none of the formats that are understood.'],

@@ -9,6 +9,6 @@ export function decodedBody(request: FastifyRequest, payload: RequestPayload, li
   if (decoder === undefined) return payload;
   let passed = 0;
   const source = bytesOf(request.raw, limit, (bytes) => (passed += bytes));
-  const plain: RequestPayload = Readable.from(decoded(source, decoder()), { objectMode: false });
+  const plain: RequestPayload = Readable.from(decoded(source, decoder), { objectMode: false });
   return Object.defineProperty(plain, 'receivedEncodedLength', { get: () => passed });
 }

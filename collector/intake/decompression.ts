@@ -3,31 +3,36 @@ import { Readable, pipeline } from 'node:stream';
 import type { Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { TurnpikeError } from '../../kernel/errors.ts';
+import { systemZstd } from './zstd.ts';
 
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 const ZSTD_MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
-/** Node has zstd from 22.15 on. Its window is what HTTP allows (RFC 9659): 8 MiB. */
-type ZstdFactory = (options: { params: Record<number, number> }) => Transform;
-const zstd = (zlib as unknown as { createZstdDecompress?: ZstdFactory }).createZstdDecompress;
-const ZSTD_WINDOW_LOG_MAX = 100; // ZSTD_d_windowLogMax of zstd.h
-const ZSTD_WINDOW_LOG = 23;
+/** What comes out for what goes in. Throws what it will for bytes that do not decode. */
+type Decoder = (source: AsyncIterable<Buffer>) => AsyncIterable<Buffer>;
 
-const decoders: Readonly<Record<string, () => Transform>> = {
-  gzip: () => zlib.createGunzip(),
-  'x-gzip': () => zlib.createGunzip(),
-  deflate: () => zlib.createInflate(),
-  br: () => zlib.createBrotliDecompress(),
-  ...(zstd === undefined ? {} : { zstd: () => zstd({ params: { [ZSTD_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG } }) }),
+/** An error destroys the stream, and so comes out of it. */
+const through =
+  (open: () => Transform): Decoder =>
+  (source) =>
+    pipeline(Readable.from(source), open(), () => undefined);
+const zstd = await systemZstd();
+
+const decoders: Readonly<Record<string, Decoder>> = {
+  gzip: through(() => zlib.createGunzip()),
+  'x-gzip': through(() => zlib.createGunzip()),
+  deflate: through(() => zlib.createInflate()),
+  br: through(() => zlib.createBrotliDecompress()),
+  ...(zstd === undefined ? {} : { zstd }),
 };
 
-/** The encodings that this Node can undo, for Accept-Encoding. */
+/** The encodings that can be undone here, for Accept-Encoding. */
 export const acceptedEncodings = Object.keys(decoders)
   .filter((name) => name !== 'x-gzip')
   .join(', ');
 
-/** Makes the decoder of a Content-Encoding; none for identity. Throws TP_COLLECTOR_ENCODING for one that is not known. */
-export function decoderOf(encoding: string | undefined): (() => Transform) | undefined {
+/** The decoder of a Content-Encoding; none for identity. Throws TP_COLLECTOR_ENCODING for one that is not known. */
+export function decoderOf(encoding: string | undefined): Decoder | undefined {
   const name = (encoding ?? 'identity').trim().toLowerCase();
   if (name === 'identity' || name === '') return undefined;
   const decoder = Object.hasOwn(decoders, name) ? decoders[name] : undefined;
@@ -52,11 +57,9 @@ export async function* bytesOf(
 }
 
 /** What comes out of a decoder that is fed these bytes. Throws TP_COLLECTOR_COMPRESSION for bytes that do not decode. */
-export async function* decoded(source: AsyncIterable<Buffer>, decoder: Transform): AsyncGenerator<Buffer> {
-  pipeline(Readable.from(source), decoder, () => undefined); // an error destroys the decoder, and so comes out of it
-  const chunks: AsyncIterable<Buffer> = decoder;
+export async function* decoded(source: AsyncIterable<Buffer>, decoder: Decoder): AsyncGenerator<Buffer> {
   try {
-    yield* chunks;
+    yield* decoder(source);
   } catch (error) {
     throw asCompressionFault(error);
   }
@@ -64,7 +67,7 @@ export async function* decoded(source: AsyncIterable<Buffer>, decoder: Transform
 
 /** zlib's own errors are about the bytes; any other is not. */
 function asCompressionFault(error: unknown): unknown {
-  const isOfBytes = /^(?:Z_|ERR_(?:BROTLI|_ERROR_FORMAT|PADDING)|ERR__ERROR|ZSTD_|ERR_ZSTD)/.test(
+  const isOfBytes = /^(?:Z_|ERR_(?:BROTLI|_ERROR_FORMAT|PADDING)|ERR__ERROR)/.test(
     String((error as NodeJS.ErrnoException).code),
   );
   return isOfBytes ? new TurnpikeError('TP_COLLECTOR_COMPRESSION', undefined, { cause: error }) : error;
@@ -80,7 +83,7 @@ export async function* plainBytes(
   limit: number,
 ): AsyncGenerator<Buffer> {
   const decoder = decoderOf(encoding);
-  const unpacked = decoder === undefined ? source : decoded(source, decoder());
+  const unpacked = decoder === undefined ? source : decoded(source, decoder);
   yield* limited(unfiled(limited(unpacked, limit)), limit);
 }
 
@@ -102,7 +105,7 @@ async function* unfiled(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const startsWith = (magic: Buffer) => first.subarray(0, magic.length).equals(magic);
   const encoding = startsWith(GZIP_MAGIC) ? 'gzip' : startsWith(ZSTD_MAGIC) ? 'zstd' : undefined;
   const decoder = decoderOf(encoding);
-  yield* decoder === undefined ? rest() : decoded(rest(), decoder());
+  yield* decoder === undefined ? rest() : decoded(rest(), decoder);
 }
 
 async function* limited(source: AsyncIterable<Buffer>, limit: number): AsyncGenerator<Buffer> {

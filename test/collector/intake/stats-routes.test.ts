@@ -14,6 +14,7 @@ import { recordedSamples } from '../recording.ts';
 import { scoreInboundAudio } from '../normalise/scorer.ts';
 import { FakeWriter, reportToken, service } from '../service.ts';
 import * as encode from './encoders.ts';
+import { hasZstd, zstdBomb, zstdCompress } from './zstd-frames.ts';
 
 const START = Date.UTC(2026, 10, 20, 18);
 
@@ -471,6 +472,7 @@ describe('POST /v1/stats', () => {
       ['gzip', gzipSync],
       ['deflate', deflateSync],
       ['br', brotliCompressSync],
+      ...(hasZstd ? ([['zstd', zstdCompress]] as const) : []),
     ] as const)('of %s is stored like any other', async (encoding, compress) => {
       const answer = await squeezed(compress(JSON.stringify(body())), encoding);
       expect(answer.statusCode).toBe(200);
@@ -484,6 +486,12 @@ describe('POST /v1/stats', () => {
         [gzipSync(Buffer.alloc(50_000_000, ' ')), 'gzip', 413, 'TP_KERNEL_BODY_TOO_LARGE'],
         [gzipSync('{"v":1,'), 'gzip', 400, 'TP_KERNEL_BAD_JSON'],
         [Buffer.from('x'), 'compress', 415, 'TP_COLLECTOR_ENCODING'],
+        ...(hasZstd
+          ? ([
+              [zstdCompress(JSON.stringify(body())).subarray(0, 900), 'zstd', 400, 'TP_COLLECTOR_COMPRESSION'],
+              [zstdBomb(' ', 400), 'zstd', 413, 'TP_KERNEL_BODY_TOO_LARGE'],
+            ] as const)
+          : []),
       ] as const) {
         const answer = await squeezed(payload, encoding);
         expect([answer.statusCode, answer.json<{ error: { code: string } }>().error.code]).toEqual([status, code]);
