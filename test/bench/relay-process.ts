@@ -34,6 +34,12 @@ function versionOf(program: string): string {
   return /\d+\.\d+\.\d+/.exec(stdout ?? '')?.[0] ?? program;
 }
 
+/** From 4.17 on, what these took away is off, and they are refused. */
+function isBefore417(program: string): boolean {
+  const [major = 0, minor = 0] = versionOf(program).split('.').map(Number);
+  return major < 4 || (major === 4 && minor < 17);
+}
+
 /** Whether it can be started here. */
 export function isPresent(name: Measured, otherCoturn: string | undefined): boolean {
   if (name === 'coturn') return existsSync(DEBIAN_COTURN);
@@ -56,9 +62,10 @@ export class Server {
   constructor(name: Measured, port: number, otherCoturn: string | undefined) {
     this.name = name;
     const own = [process.execPath, process.argv[1] ?? '', 'serve', name, String(port)];
+    const path = name === 'other-coturn' && otherCoturn !== undefined ? otherCoturn : DEBIAN_COTURN;
     const coturn = [
-      `${name === 'coturn' ? DEBIAN_COTURN : otherCoturn} -n --log-file=/dev/null --no-stdout-log --pidfile=/dev/null`,
-      `--no-cli --no-tls --no-dtls -m 1 -L ${HOST} -E ${HOST} -p ${port} --min-port=10000 --max-port=32767`,
+      `${path} -n --log-file=/dev/null --no-stdout-log --pidfile=/dev/null`,
+      `--no-tls ${isBefore417(path) ? '--no-cli --no-dtls ' : ''}-m 1 -L ${HOST} -E ${HOST} -p ${port} --min-port=10000 --max-port=32767`,
       `--allow-loopback-peers --lt-cred-mech -r bench -u ${USER}:${PASSWORD}`,
     ].flatMap((line) => line.split(' '));
     const isCoturn = name === 'coturn' || name === 'other-coturn';
