@@ -20,13 +20,15 @@ import { createAuthenticator } from '../relay/credentials/authenticator.ts';
 import { createRelayNode, relayRoutes } from '../relay/node.ts';
 import type { RelayNode } from '../relay/node.ts';
 import { createDgramPlane } from '../relay/planes/dgram/dgram-plane.ts';
-import { loadAddon } from '../relay/planes/native/addon.ts';
+import { type Addon, loadAddon } from '../relay/planes/native/addon.ts';
 import { CounterFiles } from '../relay/planes/native/counter-files.ts';
+import { nativeHashes } from '../relay/planes/native/native-hashes.ts';
 import { createNativePlane } from '../relay/planes/native/native-plane.ts';
 import type { Plane, PlaneOptions } from '../relay/planes/plane.ts';
 import { TlsIdentity } from '../relay/planes/stream/tls-identity.ts';
 import { createPeerPolicy } from '../relay/policy/peer-policy.ts';
 import type { AppPeers } from '../relay/policy/peer-policy.ts';
+import { nodeHashes } from '../relay/stun/hashes.ts';
 import { authorityOf, loadBootstrap } from './bootstrap.ts';
 import { onParentGone } from './child.ts';
 import { listen } from './listen.ts';
@@ -104,7 +106,8 @@ function nodeOf(parts: {
   });
   const bootId = uuidV7(systemClock, systemRandom);
   const counted = new CounterFiles(join(data, 'relay', 'counters'), bootId);
-  const plane = planeOf(turn, counted, parts.log, {
+  const addon = turn.plane === 'dgram' ? new Error('it was not asked for') : loadAddon();
+  const plane = planeOf(turn, addon, counted, parts.log, {
     listen: listenersOf(turn),
     ...(parts.tls === undefined ? {} : { tls: parts.tls }),
     streams: { connections: turn.maxConnections, connectionsPerSource: turn.connectionsPerSource },
@@ -120,6 +123,7 @@ function nodeOf(parts: {
     turn: {
       realm: turn.realm,
       authenticator: createAuthenticator(parts.authority),
+      hashes: addon instanceof Error ? nodeHashes : nativeHashes(addon),
       policy,
       relayPorts: { first, last },
       families: ([4, 6] as const).filter((family) => relayAddress[family] !== undefined),
@@ -159,12 +163,12 @@ function nodeOf(parts: {
 /** The plane that was asked for, or the fastest that this machine has. */
 function planeOf(
   { plane, threads, maxAllocations }: Config['turn'],
+  addon: Addon | Error,
   counted: CounterFiles,
   log: Logger,
   options: PlaneOptions,
 ): Plane {
   const deps = { clock: systemClock, random: systemRandom };
-  const addon = plane === 'dgram' ? new Error('it was not asked for') : loadAddon();
   if (!(addon instanceof Error)) {
     // Twice as many: those that have just ended are counted until they are closed.
     const slots = 2 * maxAllocations;

@@ -51,7 +51,7 @@ export function peerAddress(peer: Endpoint): Setter {
 export class Requests {
   readonly credentials: Credentials;
   readonly #random: Random;
-  #challenge: { realm: string; nonce: string; key: Buffer } | undefined;
+  #challenge: { realm: string; nonce: string; key: Uint8Array } | undefined;
 
   constructor(credentials: Credentials, random: Random) {
     this.credentials = credentials;
@@ -66,7 +66,7 @@ export class Requests {
     return this.#challenge?.nonce;
   }
   /** The key that requests are signed with. */
-  get key(): Buffer | undefined {
+  get key(): Uint8Array | undefined {
     return this.#challenge?.key;
   }
 

@@ -160,7 +160,7 @@ function nonsense(what: string): { ok: false; failure: Failure } {
 }
 
 /** `key` seals every answer but 401 and 438 (RFC 8489 §9.2.5), where the request was signed with one. */
-function judge(exchange: Exchange, key: Buffer | undefined): Result<Answer> {
+function judge(exchange: Exchange, key: Uint8Array | undefined): Result<Answer> {
   switch (exchange.type) {
     case 'silence':
       return { ok: false, failure: exchange };

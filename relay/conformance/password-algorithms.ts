@@ -47,7 +47,7 @@ class Offered {
     return this.subject.requests.nonce ?? '';
   }
 
-  key(algorithm: PasswordAlgorithm): Buffer {
+  key(algorithm: PasswordAlgorithm): Uint8Array {
     const { credentials, realm = '' } = this.subject.requests;
     return longTermKey(credentials.username, realm, credentials.credential, algorithm);
   }

@@ -2,8 +2,9 @@
  * MESSAGE-INTEGRITY (RFC 8489 §14.5) and MESSAGE-INTEGRITY-SHA256 (§14.6): HMAC-SHA1 or HMAC-SHA256 over the message before it, with
  * the header's length adjusted to end behind it.
  */
-import { createHmac, hash as digest, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { attributes } from './attributes.ts';
+import { type Hashes, nodeHashes } from './hashes.ts';
 import { ATTRIBUTE_HEADER_LENGTH, HEADER_LENGTH, readU16, writeU16 } from './header.ts';
 import type { StunMessage } from './message.ts';
 import { opaqueString } from './opaque-string.ts';
@@ -19,10 +20,11 @@ export function longTermKey(
   realm: string,
   password: string,
   algorithm: PasswordAlgorithm = 'MD5',
-): Buffer {
+  hashes: Hashes = nodeHashes,
+): Uint8Array {
   const parts = [opaqueString(realm), opaqueString(password)];
   if (parts.includes(undefined)) throw new RangeError('OpaqueString (RFC 8265) forbids this realm or password');
-  return digest(passwordAlgorithms[algorithm].digest, [username, ...parts].join(':'), 'buffer');
+  return hashes.digest(passwordAlgorithms[algorithm].digest, [username, ...parts].join(':'));
 }
 
 /** Under which key, and with which of the two attributes, a message is sealed. */
@@ -31,62 +33,71 @@ export interface Seal {
   readonly hash: IntegrityHash;
 }
 
-const hashes = {
+const integrities = {
   sha1: { type: attributes.MESSAGE_INTEGRITY.type, length: 20 },
   sha256: { type: attributes.MESSAGE_INTEGRITY_SHA256.type, length: 32 },
 } as const;
-export type IntegrityHash = keyof typeof hashes;
+export type IntegrityHash = keyof typeof integrities;
 
 /** Octets of the whole attribute as we write it: never truncated. */
 export function integrityLength(hash: IntegrityHash): number {
-  return ATTRIBUTE_HEADER_LENGTH + hashes[hash].length;
+  return ATTRIBUTE_HEADER_LENGTH + integrities[hash].length;
 }
 
 /** The attribute that decides: SHA-256 where both are there (§9.2.4); undefined where neither is. */
 export function integrityHashOf(message: StunMessage): IntegrityHash | undefined {
-  if (message.has(hashes.sha256.type)) return 'sha256';
-  return message.has(hashes.sha1.type) ? 'sha1' : undefined;
+  if (message.has(integrities.sha256.type)) return 'sha256';
+  return message.has(integrities.sha1.type) ? 'sha1' : undefined;
 }
 
 /** The value of the attribute that decides, a view; empty where there is none. */
 export function integrityValueOf(message: StunMessage): Uint8Array {
   const hash = integrityHashOf(message);
-  return (hash === undefined ? undefined : message.value(hashes[hash].type)) ?? new Uint8Array(0);
+  return (hash === undefined ? undefined : message.value(integrities[hash].type)) ?? new Uint8Array(0);
 }
 
-/** The HMAC of a message that begins at `start`, covering it up to the attribute at `at` that has `length` octets of value. */
-function integrityOf(bytes: Uint8Array, start: number, at: number, length: number, { key, hash }: Seal): Buffer {
+/** What is sealed: a message that begins at `start`, up to the attribute at `at` that has `length` octets of value. */
+function covered(bytes: Uint8Array, start: number, at: number, length: number): Uint8Array {
   // The length that was true when the attribute was the last one, whatever follows it now.
   const total = at + ATTRIBUTE_HEADER_LENGTH + length - start - HEADER_LENGTH;
-  const hmac = createHmac(hash, key);
-  if (readU16(bytes, start + 2) === total) return hmac.update(bytes.subarray(start, at)).digest();
-  const head = Uint8Array.from(bytes.subarray(start, start + 4));
-  writeU16(head, 2, total);
-  return hmac
-    .update(head)
-    .update(bytes.subarray(start + 4, at))
-    .digest();
+  const message = bytes.subarray(start, at);
+  if (readU16(message, 2) === total) return message;
+  const adjusted = Uint8Array.from(message);
+  writeU16(adjusted, 2, total);
+  return adjusted;
 }
 
 /** Writes the attribute at `at`, behind a message that begins at `start`. */
-export function writeIntegrity(into: Uint8Array, start: number, at: number, seal: Seal): void {
-  const { type, length } = hashes[seal.hash];
+export function writeIntegrity(
+  into: Uint8Array,
+  start: number,
+  at: number,
+  { key, hash }: Seal,
+  hashes: Hashes = nodeHashes,
+): void {
+  const { type, length } = integrities[hash];
   writeU16(into, at, type);
   writeU16(into, at + 2, length);
-  into.set(integrityOf(into, start, at, length, seal), at + ATTRIBUTE_HEADER_LENGTH);
+  into.set(hashes.hmac(hash, key, covered(into, start, at, length)), at + ATTRIBUTE_HEADER_LENGTH);
 }
 
 /**
  * Whether the message carries the attribute of `hash`, made with this key. SHA-256 may be cut to 16 octets or more in steps of four.
  * The comparison takes the same time wherever they differ.
  */
-export function integrityIsRight(message: StunMessage, key: Uint8Array, hash: IntegrityHash = 'sha1'): boolean {
-  const found = message.find(hashes[hash].type);
+export function integrityIsRight(
+  message: StunMessage,
+  key: Uint8Array,
+  hash: IntegrityHash = 'sha1',
+  hashes: Hashes = nodeHashes,
+): boolean {
+  const found = message.find(integrities[hash].type);
   if (found === undefined || !lengthIsRight(found.length, hash)) return false;
-  const expected = integrityOf(message.raw, 0, found.at - ATTRIBUTE_HEADER_LENGTH, found.length, { key, hash });
+  const text = covered(message.raw, 0, found.at - ATTRIBUTE_HEADER_LENGTH, found.length);
+  const expected = hashes.hmac(hash, key, text);
   return timingSafeEqual(expected.subarray(0, found.length), message.raw.subarray(found.at, found.at + found.length));
 }
 
 function lengthIsRight(length: number, hash: IntegrityHash): boolean {
-  return hash === 'sha1' ? length === hashes.sha1.length : length >= 16 && length <= 32 && length % 4 === 0;
+  return hash === 'sha1' ? length === integrities.sha1.length : length >= 16 && length <= 32 && length % 4 === 0;
 }

@@ -15,6 +15,7 @@ import {
   writeU16,
   writeU32,
 } from './header.ts';
+import { type Hashes } from './hashes.ts';
 import { type IntegrityHash, integrityLength, writeIntegrity } from './integrity.ts';
 
 /** Adds one attribute to a message under construction. */
@@ -62,10 +63,10 @@ export class MessageWriter {
   }
 
   /** Seals what is there so far. */
-  integrity(key: Uint8Array, hash: IntegrityHash = 'sha1'): void {
+  integrity(key: Uint8Array, hash: IntegrityHash = 'sha1', hashes?: Hashes): void {
     const at = this.#take(integrityLength(hash));
     this.#writeLength();
-    writeIntegrity(this.into, this.start, at, { key, hash });
+    writeIntegrity(this.into, this.start, at, { key, hash }, hashes);
   }
 
   /** Ends the message with its checksum. */
@@ -98,6 +99,8 @@ export interface Seals {
   /** Which of the two the key goes into; SHA-1 when not said. */
   readonly hash?: IntegrityHash | undefined;
   readonly fingerprint?: boolean;
+  /** Whose HMAC; node:crypto's when not said. */
+  readonly hashes?: Hashes;
 }
 
 /** Encodes a whole message at the start of `into` and returns a view of it there. Throws RangeError when `into` is too short. */
@@ -109,7 +112,7 @@ export function encodeMessage(
 ): Uint8Array {
   const writer = new MessageWriter(into, 0, head);
   for (const set of setters) set(writer);
-  if (seals.key !== undefined) writer.integrity(seals.key, seals.hash);
+  if (seals.key !== undefined) writer.integrity(seals.key, seals.hash, seals.hashes);
   if (seals.fingerprint === true) writer.fingerprint();
   return writer.bytes();
 }

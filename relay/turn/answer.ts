@@ -3,6 +3,7 @@ import type { FiveTuple } from '../../kernel/address.ts';
 import { attributes } from '../stun/attributes.ts';
 import { errorCode } from '../stun/error-code.ts';
 import type { ErrorName } from '../stun/error-codes.ts';
+import type { Hashes } from '../stun/hashes.ts';
 import type { Seal } from '../stun/integrity.ts';
 import type { StunMessage } from '../stun/message.ts';
 import { encodeMessage, type Setter } from '../stun/message-writer.ts';
@@ -39,35 +40,51 @@ export const AMPLIFICATION = 3.6;
 export const SMALLEST_QUESTION = 28;
 
 /** Longer than any answer: 64 unknown types, realm, nonce, software, a reason phrase and the seals. */
-const scratch = new Uint8Array(4096);
+const LONGEST = 4096;
 
-function encode(asked: Asked, messageClass: 'success' | 'error', setters: readonly Setter[], seal?: Seal) {
-  const { method, transactionId, fingerprint } = asked;
-  return encodeMessage(scratch, { method, messageClass, transactionId }, setters, { ...seal, fingerprint }).slice();
-}
+export class AnswerWriter {
+  readonly #hashes: Hashes;
+  /** Every answer is written here and copied once. */
+  readonly #scratch = new Uint8Array(LONGEST);
 
-/** Sealed where the request was authenticated (RFC 8489 §9.2.4). */
-export function successAnswer(asked: Asked, setters: readonly Setter[], seal?: Seal): Uint8Array {
-  return encode(asked, 'success', setters, seal);
-}
+  constructor(hashes: Hashes) {
+    this.#hashes = hashes;
+  }
 
-export function errorAnswer(asked: Asked, error: ErrorName, setters: readonly Setter[], seal?: Seal): Uint8Array {
-  return encode(asked, 'error', [errorCode(error), ...setters], seal);
-}
+  /** Sealed where the request was authenticated (RFC 8489 §9.2.4). */
+  success(asked: Asked, setters: readonly Setter[], seal?: Seal): Uint8Array {
+    return this.#encode(asked, 'success', setters, seal);
+  }
 
-/**
- * An error for somebody unknown, at most AMPLIFICATION times the question where the source may be forged: without its reason
- * phrase if that makes it fit, undefined if it does not fit even so.
- */
-export function modestErrorAnswer(
-  asked: Asked,
-  transport: FiveTuple['transport'],
-  error: ErrorName,
-  setters: readonly Setter[],
-): Uint8Array | undefined {
-  const most = transport === 'udp' ? asked.length * AMPLIFICATION : Number.POSITIVE_INFINITY;
-  const full = errorAnswer(asked, error, setters);
-  if (full.length <= most) return full;
-  const bare = encode(asked, 'error', [errorCode(error, ''), ...setters]);
-  return bare.length <= most ? bare : undefined;
+  error(asked: Asked, error: ErrorName, setters: readonly Setter[], seal?: Seal): Uint8Array {
+    return this.#encode(asked, 'error', [errorCode(error), ...setters], seal);
+  }
+
+  /**
+   * An error for somebody unknown, at most AMPLIFICATION times the question where the source may be forged: without its reason
+   * phrase if that makes it fit, undefined if it does not fit even so.
+   */
+  modestError(
+    asked: Asked,
+    transport: FiveTuple['transport'],
+    error: ErrorName,
+    setters: readonly Setter[],
+  ): Uint8Array | undefined {
+    const most = transport === 'udp' ? asked.length * AMPLIFICATION : Number.POSITIVE_INFINITY;
+    const full = this.error(asked, error, setters);
+    if (full.length <= most) return full;
+    const bare = this.#encode(asked, 'error', [errorCode(error, ''), ...setters]);
+    return bare.length <= most ? bare : undefined;
+  }
+
+  #encode(
+    { method, transactionId, fingerprint }: Asked,
+    messageClass: 'success' | 'error',
+    setters: readonly Setter[],
+    seal?: Seal,
+  ): Uint8Array {
+    const head = { method, messageClass, transactionId };
+    const seals = { key: seal?.key, hash: seal?.hash, fingerprint, hashes: this.#hashes };
+    return encodeMessage(this.#scratch, head, setters, seals).slice();
+  }
 }

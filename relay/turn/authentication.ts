@@ -7,6 +7,7 @@
 import type { FiveTuple } from '../../kernel/address.ts';
 import { attributes } from '../stun/attributes.ts';
 import type { ErrorName } from '../stun/error-codes.ts';
+import { type Hashes } from '../stun/hashes.ts';
 import { integrityHashOf, type IntegrityHash, integrityIsRight, longTermKey, type Seal } from '../stun/integrity.ts';
 import type { StunMessage } from '../stun/message.ts';
 import { methods } from '../stun/methods.ts';
@@ -47,6 +48,7 @@ export type Authentication =
 export interface Gate {
   readonly challenge: Challenge;
   readonly authenticator: Authenticator;
+  readonly hashes: Hashes;
 }
 
 /** How a request is signed, and how its answer must be. */
@@ -99,7 +101,7 @@ export function authenticate(
 
   // 5. and 6. A username that is not valid, or a wrong password: 401, realm, nonce.
   if (realm !== gate.challenge.realm) return challenged('integrity');
-  const isRight = (keys: LongTermKeys) => integrityIsRight(message, keys[signature.algorithm], hash);
+  const isRight = (keys: LongTermKeys) => integrityIsRight(message, keys[signature.algorithm], hash, gate.hashes);
   if (allocation?.username === username) {
     const { keys } = allocation;
     if (!isRight(keys)) return challenged('integrity');
@@ -108,7 +110,7 @@ export function authenticate(
   if (opaqueString(username) === undefined) return challenged('malformed');
   const accepted = gate.authenticator.lookup(username, at);
   if (!accepted.ok) return challenged(accepted.reason);
-  const keys = accepted.passwords.map((password) => keysOf(username, realm, password)).find(isRight);
+  const keys = accepted.passwords.map((password) => keysOf(username, realm, password, gate.hashes)).find(isRight);
   if (keys === undefined) return challenged('integrity');
   if (accepted.expiresAt <= at.now) return challenged('expired');
 
@@ -136,9 +138,9 @@ function sealOf(keys: LongTermKeys, { algorithm, answer }: Signature): Seal {
   return { key: keys[algorithm], hash: answer };
 }
 
-function keysOf(username: string, realm: string, password: string): LongTermKeys {
+function keysOf(username: string, realm: string, password: string, hashes: Hashes): LongTermKeys {
   return {
-    MD5: longTermKey(username, realm, password, 'MD5'),
-    SHA_256: longTermKey(username, realm, password, 'SHA_256'),
+    MD5: longTermKey(username, realm, password, 'MD5', hashes),
+    SHA_256: longTermKey(username, realm, password, 'SHA_256', hashes),
   };
 }

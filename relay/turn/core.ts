@@ -15,7 +15,7 @@ import { text } from '../stun/text-attributes.ts';
 import { allocate, allocatedAnswer, isRetransmission, openCommand } from './allocate.ts';
 import { type Allocation, type AllocationRecord, endReason, siblings } from './allocation.ts';
 import { AllocationTable } from './allocation-table.ts';
-import { askedOf, errorAnswer, modestErrorAnswer, SMALLEST_QUESTION, successAnswer } from './answer.ts';
+import { AnswerWriter, askedOf, SMALLEST_QUESTION } from './answer.ts';
 import { authenticate, type Authentication, type Gate } from './authentication.ts';
 import type { Instant } from './authenticator.ts';
 import { bindingReply } from './binding.ts';
@@ -66,6 +66,7 @@ export class TurnCore {
   readonly #state: State;
   readonly #gate: Gate;
   readonly #refusals: RefusalBudget;
+  readonly #answers: AnswerWriter;
 
   constructor(options: TurnOptions) {
     const settings = settle(options);
@@ -76,10 +77,13 @@ export class TurnCore {
       reservations: new Reservations(),
       draining: false,
     };
+    const { authenticator, hashes, nonceKey, nonceLifetime, realm } = settings;
     this.#gate = {
-      challenge: new Challenge(settings.realm, new NonceMint(settings.nonceKey, settings.nonceLifetime)),
-      authenticator: settings.authenticator,
+      challenge: new Challenge(realm, new NonceMint(nonceKey, nonceLifetime, hashes)),
+      authenticator,
+      hashes,
     };
+    this.#answers = new AnswerWriter(hashes);
     this.#refusals = new RefusalBudget(settings.refusalsPerSecond, settings.random.bytes(4).readUInt32BE(0));
   }
 
@@ -238,8 +242,8 @@ export class TurnCore {
     const asked = askedOf(message);
     const bytes =
       unknown.length > 0
-        ? modestErrorAnswer(asked, from.transport, 'UNKNOWN_ATTRIBUTE', [unknownAttributeTypes(unknown)])
-        : successAnswer(asked, found);
+        ? this.#answers.modestError(asked, from.transport, 'UNKNOWN_ATTRIBUTE', [unknownAttributeTypes(unknown)])
+        : this.#answers.success(asked, found);
     this.#report('binding', bytes === undefined ? 'dropped' : unknown.length > 0 ? '420' : 'ok', from);
     if (bytes === undefined) return [];
     return [{ type: 'send', to: unknown.length > 0 ? from : { ...from, server: origin }, bytes }];
@@ -266,7 +270,7 @@ export class TurnCore {
     if (refused.failure !== undefined) observer.onAuthFailure?.(refused.failure);
     if (seal !== undefined) {
       this.#report(method, resultOf(error), from);
-      return [this.#send(from, errorAnswer(askedOf(message), error, [], seal), allocation)];
+      return [this.#send(from, this.#answers.error(askedOf(message), error, [], seal), allocation)];
     }
     if (from.transport === 'udp' && message.raw.length < SMALLEST_QUESTION) {
       this.#report(method, 'too_short', from);
@@ -278,7 +282,7 @@ export class TurnCore {
       return [];
     }
     const challenge = refused.challenge ? this.#gate.challenge.attributes(from, at.now) : [];
-    const bytes = modestErrorAnswer(askedOf(message), from.transport, error, challenge);
+    const bytes = this.#answers.modestError(askedOf(message), from.transport, error, challenge);
     this.#report(method, bytes === undefined ? 'dropped' : resultOf(error), from);
     return bytes === undefined ? [] : [{ type: 'send', to: from, bytes }];
   }
@@ -296,7 +300,11 @@ export class TurnCore {
     this.#report(method, outcome.type === 'success' ? 'ok' : resultOf(outcome.error), request.from);
     if (outcome.type === 'error') {
       return [
-        this.#send(request.from, errorAnswer(asked, outcome.error, outcome.attributes, seal), request.allocation),
+        this.#send(
+          request.from,
+          this.#answers.error(asked, outcome.error, outcome.attributes, seal),
+          request.allocation,
+        ),
       ];
     }
     const { software } = this.#state.settings;
@@ -304,7 +312,7 @@ export class TurnCore {
       ...outcome.attributes,
       ...(software === '' ? [] : [text(attributes.SOFTWARE, software)]),
     ];
-    const answer = this.#send(request.from, successAnswer(asked, setters, seal), request.allocation);
+    const answer = this.#send(request.from, this.#answers.success(asked, setters, seal), request.allocation);
     return [...(outcome.before ?? []), answer, ...(outcome.after ?? [])];
   }
 
@@ -328,7 +336,7 @@ export class TurnCore {
     const { settings } = this.#state;
     const pair = siblings(record);
     if (pair.some(({ relayed }) => relayed === undefined)) return [];
-    const answer = successAnswer(record.origin.asked, allocatedAnswer(record, settings), record.origin.seal);
+    const answer = this.#answers.success(record.origin.asked, allocatedAnswer(record, settings), record.origin.seal);
     for (const one of pair) {
       one.state = 'live';
       one.answer = answer;
@@ -368,7 +376,7 @@ export class TurnCore {
       return this.#allocated(sibling);
     }
     this.#report('allocate', resultOf('INSUFFICIENT_CAPACITY'), record.fiveTuple);
-    const bytes = errorAnswer(record.origin.asked, 'INSUFFICIENT_CAPACITY', [], record.origin.seal);
+    const bytes = this.#answers.error(record.origin.asked, 'INSUFFICIENT_CAPACITY', [], record.origin.seal);
     return [{ type: 'send', to: record.fiveTuple, bytes }];
   }
 

@@ -7,8 +7,9 @@
  * 15 characters behind a cookie of 13, short so that a 401 stays small. 64 bits are enough for a tag that can only be guessed
  * online. The tag covers the cookie: a nonce whose offer was taken out on the way is no nonce of ours (§9.2.1).
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { FiveTuple } from '../../kernel/address.ts';
+import { type Hashes, nodeHashes } from '../stun/hashes.ts';
 import { nonceCookie } from '../stun/security-features.ts';
 
 const TIME_OCTETS = 3;
@@ -29,12 +30,14 @@ export type NonceVerdict = 'fresh' | 'stale' | 'forged';
 export class NonceMint {
   readonly #key: Uint8Array;
   readonly #lifetime: number;
+  readonly #hashes: Hashes;
 
   /** `key`: 16 octets or more, the same on every worker and relay that shares clients. `lifetime` in seconds. */
-  constructor(key: Uint8Array, lifetime: number) {
+  constructor(key: Uint8Array, lifetime: number, hashes: Hashes = nodeHashes) {
     if (key.length < 16) throw new RangeError('the nonce key must have 16 octets or more');
     this.#key = key;
     this.#lifetime = lifetime;
+    this.#hashes = hashes;
   }
 
   /** A nonce for this client; `now` in Unix milliseconds. Not `offering`, it looks as a server before RFC 8489 would make it. */
@@ -58,9 +61,8 @@ export class NonceMint {
   }
 
   #seal(cookie: string, { transport, client }: FiveTuple, issued: number): string {
-    const tag = createHmac('sha256', this.#key)
-      .update(`${cookie} ${issued} ${transport} ${client.address} ${client.port}`)
-      .digest();
+    const sealing = `${cookie} ${issued} ${transport} ${client.address} ${client.port}`;
+    const tag = this.#hashes.hmac('sha256', this.#key, sealing);
     const sealed = Buffer.alloc(TIME_OCTETS + TAG_OCTETS);
     sealed.writeUIntBE(issued % TIME_SPAN, 0, TIME_OCTETS);
     sealed.set(tag.subarray(0, TAG_OCTETS), TIME_OCTETS);

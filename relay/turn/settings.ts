@@ -2,6 +2,7 @@
 import type { Family } from '../../kernel/address.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { PeerPolicy } from '../planes/plane.ts';
+import { type Hashes, nodeHashes } from '../stun/hashes.ts';
 import { opaqueString } from '../stun/opaque-string.ts';
 import type { Authenticator, Instant } from './authenticator.ts';
 import type { TurnObserver } from './observer.ts';
@@ -67,6 +68,8 @@ interface Tuning {
   /** Whether an app may carry nothing more for now, over all relays: 486. */
   readonly isCapped: (app: string, at: Instant) => boolean;
   readonly observer: TurnObserver;
+  /** Whose hash functions; any give the same. */
+  readonly hashes: Hashes;
 }
 
 export type TurnOptions = Required & Partial<Tuning>;
@@ -91,6 +94,7 @@ export const turnDefaults: Tuning = {
   software: '',
   isCapped: () => false,
   observer: {},
+  hashes: nodeHashes,
 };
 
 /** Fills in the defaults. Throws RangeError when the options contradict themselves: that is a start-up fault. */

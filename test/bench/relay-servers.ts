@@ -5,9 +5,11 @@ import { systemClock } from '../../kernel/clock.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import { createDgramPlane } from '../../relay/planes/dgram/dgram-plane.ts';
 import { loadAddon } from '../../relay/planes/native/addon.ts';
+import { nativeHashes } from '../../relay/planes/native/native-hashes.ts';
 import { createNativePlane } from '../../relay/planes/native/native-plane.ts';
 import type { PlaneOptions } from '../../relay/planes/plane.ts';
 import { createPeerPolicy } from '../../relay/policy/peer-policy.ts';
+import { nodeHashes } from '../../relay/stun/hashes.ts';
 import { TurnCore } from '../../relay/turn/core.ts';
 
 export type ServerName = 'native' | 'native-2' | 'turnpike' | 'node-turn' | 'coturn';
@@ -47,6 +49,7 @@ async function serveTurnpike(
   const deps = { clock: systemClock, random: systemRandom };
   const addon = loadAddon();
   if (threads > 0 && addon instanceof Error) throw addon;
+  const hashes = threads === 0 || addon instanceof Error ? nodeHashes : nativeHashes(addon);
   const plane =
     threads === 0 || addon instanceof Error
       ? createDgramPlane(options, deps)
@@ -55,6 +58,7 @@ async function serveTurnpike(
     realm: 'bench',
     nonceKey: systemRandom.bytes(32),
     policy,
+    hashes,
     random: systemRandom,
     relayPorts: { first: 10_000, last: 32_767 },
     families: [4],

@@ -53,6 +53,11 @@ export interface Addon {
   leave(engine: Engine, isIpv4: boolean, port: number): void;
   service(engine: Engine, port: number, isOurs: boolean): void;
   stop(engine: Engine): void;
+  /**
+   * Hashes what lies in `memory` behind the octets of a key, by the numbers of native-hashes.ts, -1 octets of key making it no
+   * HMAC; undefined where the process has no OpenSSL that can be called.
+   */
+  hasher(memory: Uint8Array): ((hash: number, keyLength: number, textLength: number) => void) | undefined;
 }
 
 /** Where the install leaves the addon, in the package's own directory (build-native.mjs). */

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine.hpp"
+#include "hashes.hpp"
 
 namespace {
 
@@ -299,6 +300,57 @@ napi_value stop(napi_env env, napi_callback_info info) {
   return nothing(env);
 }
 
+// The memory that a hasher works in is JavaScript's, and lives as long as the hasher.
+struct Hasher {
+  std::unique_ptr<Hashes> hashes;
+  uint8_t* memory;
+  napi_ref held;
+};
+
+// hasher(hash, key length or -1, text length): hashes what lies at kHasherText with the key at kHasherKey, or with none, into the
+// memory's beginning. Numbers alone go in and out: a view for each would cost more than the hash.
+constexpr size_t kHasherKey = 64;
+constexpr size_t kHasherText = 256;
+
+napi_value hashWith(napi_env env, napi_callback_info info) {
+  size_t count = 3;
+  napi_value values[3];
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, values, nullptr, &data);
+  Hasher& hasher = *static_cast<Hasher*>(data);
+  uint32_t hash = 0;
+  int32_t keyLength = -1;
+  uint32_t length = 0;
+  napi_get_value_uint32(env, values[0], &hash);
+  napi_get_value_int32(env, values[1], &keyLength);
+  napi_get_value_uint32(env, values[2], &length);
+  const uint8_t* text = hasher.memory + kHasherText;
+  const bool isDone = keyLength < 0 ? hasher.hashes->digest(static_cast<Algorithm>(hash), text, length, hasher.memory)
+                                    : hasher.hashes->hmac(static_cast<Algorithm>(hash), hasher.memory + kHasherKey,
+                                                          static_cast<size_t>(keyLength), text, length, hasher.memory);
+  if (!isDone) napi_throw_error(env, nullptr, "OpenSSL failed on a hash");
+  return nullptr;
+}
+
+// hasher(memory): the function above, or undefined where the process has no OpenSSL that it could call
+napi_value hasher(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  auto hashes = Hashes::open();
+  if (hashes == nullptr) return nothing(env);
+  size_t length;
+  auto* made = new Hasher{std::move(hashes), call.bytes(0, length), nullptr};
+  napi_create_reference(env, call.value(0), 1, &made->held);
+  napi_value function;
+  napi_create_function(env, "hash", NAPI_AUTO_LENGTH, hashWith, made, &function);
+  const auto drop = [](napi_env env, void* data, void*) {
+    auto* hasher = static_cast<Hasher*>(data);
+    napi_delete_reference(env, hasher->held);
+    delete hasher;
+  };
+  napi_add_finalizer(env, function, made, drop, nullptr, nullptr);
+  return function;
+}
+
 napi_value init(napi_env env, napi_value exports) {
   const struct {
     const char* name;
@@ -307,7 +359,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"create", create}, {"listen", listen}, {"start", start},   {"words", words}, {"bind", bind},
       {"send", send},     {"tell", tell},     {"drain", drain},   {"count", count}, {"limit", limit},
       {"allows", allows}, {"workerOf", workerOf}, {"settle", settle}, {"leave", leave}, {"service", service},
-      {"stop", stop},     {"watch", watch},
+      {"stop", stop},     {"watch", watch},   {"hasher", hasher},
   };
   for (const auto& [name, function] : functions) {
     napi_value value;
