@@ -68,20 +68,31 @@ export const attributes = {
 } as const satisfies Record<string, AttributeRow>;
 export type AttributeName = keyof typeof attributes;
 
-const rowsByType = new Map<number, AttributeRow>(Object.values(attributes).map((row) => [row.type, row]));
+/** By type, of which each half begins anew at 0x8000: every attribute of every request is looked up. */
+const OPTIONAL = 0x8000;
+const required: (AttributeRow | undefined)[] = [];
+const optional: (AttributeRow | undefined)[] = [];
+for (const row of Object.values(attributes)) {
+  if (row.type < OPTIONAL) required[row.type] = row;
+  else optional[row.type - OPTIONAL] = row;
+}
+
+function rowOf(type: number): AttributeRow | undefined {
+  return type < OPTIONAL ? required[type] : optional[type - OPTIONAL];
+}
 
 export function isComprehensionRequired(type: number): boolean {
-  return type < 0x8000;
+  return type < OPTIONAL;
 }
 
 /** Whether this server knows what the attribute means; the rest of the comprehension-required ones are answered 420. */
 export function isUnderstood(type: number): boolean {
-  const owner = rowsByType.get(type)?.owner;
+  const owner = rowOf(type)?.owner;
   return owner === 'stun' || owner === 'turn';
 }
 
 /** Whether a value of this many octets can be one of this type. What is not in the table has no rule to break. */
 export function lengthFits(type: number, length: number): boolean {
-  const row = rowsByType.get(type);
+  const row = rowOf(type);
   return row === undefined || (length >= row.least && length <= row.most);
 }

@@ -11,9 +11,18 @@ import type { StunMessage } from './message.ts';
 import type { MessageWriter, Setter } from './message-writer.ts';
 import { FAMILY_IPV4, FAMILY_IPV6 } from './xor-address.ts';
 
+/** The octets of the registry's own phrases, made once. */
+const phrases = new Map<ErrorName, Uint8Array>(
+  (Object.keys(errorCodes) as ErrorName[]).map((name) => [name, Buffer.from(errorCodes[name].reason)]),
+);
+
+function phraseOf(name: ErrorName, reason: string): Uint8Array {
+  return (reason === errorCodes[name].reason ? phrases.get(name) : undefined) ?? Buffer.from(reason);
+}
+
 function write(writer: MessageWriter, type: number, family: number, name: ErrorName, reason: string): void {
   const { code } = errorCodes[name];
-  const phrase = Buffer.from(reason);
+  const phrase = phraseOf(name, reason);
   const at = writer.add(type, 4 + phrase.length);
   writer.into[at] = family;
   writer.into[at + 1] = 0;

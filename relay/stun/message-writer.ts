@@ -42,7 +42,8 @@ export class MessageWriter {
     this.#take(HEADER_LENGTH);
     writeU16(into, start, packType(head.method, head.messageClass));
     writeU32(into, start + 4, MAGIC_COOKIE);
-    into.set(head.transactionId.subarray(0, TRANSACTION_ID_LENGTH), start + 8);
+    for (let index = 0; index < TRANSACTION_ID_LENGTH; index += 1)
+      into[start + 8 + index] = head.transactionId[index] ?? 0;
     this.#writeLength();
   }
 

@@ -53,7 +53,8 @@ export class StunMessage {
 
   /** The first attribute of this type: of equal ones only the first counts (RFC 8489 §14). */
   find(type: number): Attribute | undefined {
-    return this.attributes.find((attribute) => attribute.type === type);
+    for (const attribute of this.attributes) if (attribute.type === type) return attribute;
+    return undefined;
   }
 
   /** A view of the first value of this type. */

@@ -10,8 +10,8 @@ interface TextAttribute {
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export function text(attribute: TextAttribute, value: string): Setter {
+  const bytes = Buffer.from(value);
   return (writer) => {
-    const bytes = Buffer.from(value);
     writer.into.set(bytes, writer.add(attribute.type, bytes.length));
   };
 }

@@ -165,12 +165,12 @@ function exhaustedQuota(
   const user = userKey(app, claims.customId, username);
   const ofUsername = table.ofUsername(username).size + reservations.ofUsername(username);
   if (ofUsername + more > perCredential) return 'credential_allocations';
-  const ofUser = table.ofUser(user).size + reservations.ofUser(user);
+  const ofUser = table.countOfUser(user) + reservations.ofUser(user);
   if (ofUser + more > settings.allocationsPerUser) return 'user_allocations';
-  const ofApp = table.ofApp(app).size + reservations.ofApp(app);
+  const ofApp = table.countOfApp(app) + reservations.ofApp(app);
   if (ofApp + more > settings.allocationsPerApp) return 'app_allocations';
   const source = sourceOf(from.client.address);
-  const ofSource = table.ofSource(source).size + reservations.ofSource(source);
+  const ofSource = table.countOfSource(source) + reservations.ofSource(source);
   if (ofSource + more > settings.allocationsPerSource) return 'source_allocations';
   return table.size + reservations.size + more > settings.maxAllocations ? 'relay_allocations' : undefined;
 }

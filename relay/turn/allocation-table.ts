@@ -4,7 +4,7 @@ import type { FiveTuple } from '../../kernel/address.ts';
 import type { AllocationId } from '../planes/plane.ts';
 import { type AllocationRecord, siblings } from './allocation.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
-import { Groups } from './groups.ts';
+import { Groups, Tally } from './groups.ts';
 
 /** The user whose quota an allocation counts against; unlike the username it outlives a credential. */
 export function userKey(app: string, customId: string, username: string): string {
@@ -17,9 +17,9 @@ export class AllocationTable {
   /** Opening and live: a closing one has given its five-tuple back. Of two on one five-tuple, either. */
   readonly #byTuple = new Map<string, AllocationRecord>();
   readonly #byUsername = new Groups<AllocationRecord>();
-  readonly #byUser = new Groups<AllocationRecord>();
-  readonly #byApp = new Groups<AllocationRecord>();
-  readonly #bySource = new Groups<AllocationRecord>();
+  readonly #users = new Tally();
+  readonly #apps = new Tally();
+  readonly #sources = new Tally();
   readonly #deadlines = new DeadlineHeap<AllocationRecord>();
 
   /** Opening and live. */
@@ -33,9 +33,9 @@ export class AllocationTable {
       ids: this.#byId.size,
       tuples: this.#byTuple.size,
       usernames: this.#byUsername.size,
-      users: this.#byUser.size,
-      apps: this.#byApp.size,
-      sources: this.#bySource.size,
+      users: this.#users.size,
+      apps: this.#apps.size,
+      sources: this.#sources.size,
       deadlines: this.#deadlines.size,
     };
   }
@@ -50,14 +50,15 @@ export class AllocationTable {
   ofUsername(username: string): ReadonlySet<AllocationRecord> {
     return this.#byUsername.of(username);
   }
-  ofUser(user: string): ReadonlySet<AllocationRecord> {
-    return this.#byUser.of(user);
+  /** How many a user, an app, a place has. */
+  countOfUser(user: string): number {
+    return this.#users.of(user);
   }
-  ofApp(app: string): ReadonlySet<AllocationRecord> {
-    return this.#byApp.of(app);
+  countOfApp(app: string): number {
+    return this.#apps.of(app);
   }
-  ofSource(source: string): ReadonlySet<AllocationRecord> {
-    return this.#bySource.of(source);
+  countOfSource(source: string): number {
+    return this.#sources.of(source);
   }
   /** Opening, live and closing. */
   known(): IterableIterator<AllocationRecord> {
@@ -82,9 +83,9 @@ export class AllocationTable {
     if (sibling === undefined) this.#byTuple.set(tuple, record);
     else sibling.sibling = record;
     this.#byUsername.add(record.username, record);
-    this.#byUser.add(userKey(record.app, record.claims.customId, record.username), record);
-    this.#byApp.add(record.app, record);
-    this.#bySource.add(record.source, record);
+    this.#users.add(userKey(record.app, record.claims.customId, record.username));
+    this.#apps.add(record.app);
+    this.#sources.add(record.source);
     this.#deadlines.add(record);
   }
 
@@ -104,9 +105,9 @@ export class AllocationTable {
       this.#byTuple.set(fiveTupleKey(record.fiveTuple), sibling);
     }
     this.#byUsername.remove(record.username, record);
-    this.#byUser.remove(userKey(record.app, record.claims.customId, record.username), record);
-    this.#byApp.remove(record.app, record);
-    this.#bySource.remove(record.source, record);
+    this.#users.remove(userKey(record.app, record.claims.customId, record.username));
+    this.#apps.remove(record.app);
+    this.#sources.remove(record.source);
     this.#deadlines.remove(record);
   }
 

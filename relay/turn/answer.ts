@@ -44,7 +44,7 @@ const LONGEST = 4096;
 
 export class AnswerWriter {
   readonly #hashes: Hashes;
-  /** Every answer is written here and copied once. */
+  /** Every answer is written here and copied once, into Node's pool: most are sent and forgotten. */
   readonly #scratch = new Uint8Array(LONGEST);
 
   constructor(hashes: Hashes) {
@@ -85,6 +85,6 @@ export class AnswerWriter {
   ): Uint8Array {
     const head = { method, messageClass, transactionId };
     const seals = { key: seal?.key, hash: seal?.hash, fingerprint, hashes: this.#hashes };
-    return encodeMessage(this.#scratch, head, setters, seals).slice();
+    return Buffer.from(encodeMessage(this.#scratch, head, setters, seals));
   }
 }

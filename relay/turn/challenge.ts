@@ -13,10 +13,14 @@ export class Challenge {
   readonly realm: string;
   readonly nonces: NonceMint;
   readonly #overUdp: boolean;
+  /** What every challenge has, made once. */
+  readonly #realmText: Setter;
+  readonly #algorithms = passwordAlgorithmList();
 
   constructor(realm: string, nonces: NonceMint) {
     this.realm = realm;
     this.nonces = nonces;
+    this.#realmText = text(attributes.REALM, realm);
     this.#overUdp = bareAnswerLength(realm) <= SMALLEST_QUESTION * AMPLIFICATION;
   }
 
@@ -33,11 +37,7 @@ export class Challenge {
   attributes(from: FiveTuple, now: number): readonly Setter[] {
     const offering = this.offersTo(from);
     const nonce = this.nonces.issue(from, now, offering);
-    return [
-      text(attributes.REALM, this.realm),
-      text(attributes.NONCE, nonce),
-      ...(offering ? [passwordAlgorithmList()] : []),
-    ];
+    return [this.#realmText, text(attributes.NONCE, nonce), ...(offering ? [this.#algorithms] : [])];
   }
 }
 

@@ -99,8 +99,9 @@ export class TurnCore {
     const [name, handle] = handlers.get(message.method) ?? [];
     if (name === undefined || handle === undefined) return [];
 
-    const overdue = this.#expireOn(from, at);
-    const allocation = this.#state.table.of(from);
+    const known = this.#state.table.of(from);
+    const overdue = known === undefined ? [] : this.#expire(known, at);
+    const allocation = overdue.length === 0 ? known : this.#state.table.of(from);
     if (allocation !== undefined && isRetransmission(allocation, message)) {
       const repeated = this.#repeat(allocation, at);
       if (repeated !== undefined) return repeated;
@@ -337,9 +338,11 @@ export class TurnCore {
     const pair = siblings(record);
     if (pair.some(({ relayed }) => relayed === undefined)) return [];
     const answer = this.#answers.success(record.origin.asked, allocatedAnswer(record, settings), record.origin.seal);
+    // Memory of its own, as it stays.
+    const kept = new Uint8Array(answer);
     for (const one of pair) {
       one.state = 'live';
-      one.answer = answer;
+      one.answer = kept;
       one.reservation = undefined;
       settings.observer.onLive?.(one);
     }
@@ -388,10 +391,8 @@ export class TurnCore {
     this.#state.spent.add(record.username, bytes, record.startsUntil);
   }
 
-  /** A packet may come before the timer does: what is past its deadline on this five-tuple ends first. */
-  #expireOn(from: FiveTuple, at: Instant): readonly Command[] {
-    const record = this.#state.table.of(from);
-    if (record === undefined) return [];
+  /** A packet may come before the timer does: what is past its deadline on its five-tuple ends first. */
+  #expire(record: AllocationRecord, at: Instant): readonly Command[] {
     const overdue = siblings(record).filter(({ deadline }) => deadline <= at.monotonic);
     return overdue.map((one) => this.#end(one, endReason(one)));
   }

@@ -1,4 +1,4 @@
-/** Sets of things under names; a name with none is not kept. */
+/** Things under names, as sets and as mere counts; a name with none is not kept. */
 const nobody: ReadonlySet<never> = new Set();
 
 export class Groups<T> {
@@ -22,5 +22,27 @@ export class Groups<T> {
     const set = this.#sets.get(name);
     set?.delete(item);
     if (set?.size === 0) this.#sets.delete(name);
+  }
+}
+
+export class Tally {
+  readonly #counts = new Map<string, number>();
+
+  get size(): number {
+    return this.#counts.size;
+  }
+
+  of(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  add(name: string): void {
+    this.#counts.set(name, this.of(name) + 1);
+  }
+
+  remove(name: string): void {
+    const left = this.of(name) - 1;
+    if (left > 0) this.#counts.set(name, left);
+    else this.#counts.delete(name);
   }
 }

@@ -31,6 +31,8 @@ export class NonceMint {
   readonly #key: Uint8Array;
   readonly #lifetime: number;
   readonly #hashes: Hashes;
+  /** Octets of one nonce, until its text is made. */
+  readonly #sealed = Buffer.allocUnsafeSlow(TIME_OCTETS + TAG_OCTETS);
 
   /** `key`: 16 octets or more, the same on every worker and relay that shares clients. `lifetime` in seconds. */
   constructor(key: Uint8Array, lifetime: number, hashes: Hashes = nodeHashes) {
@@ -63,7 +65,7 @@ export class NonceMint {
   #seal(cookie: string, { transport, client }: FiveTuple, issued: number): string {
     const sealing = `${cookie} ${issued} ${transport} ${client.address} ${client.port}`;
     const tag = this.#hashes.hmac('sha256', this.#key, sealing);
-    const sealed = Buffer.alloc(TIME_OCTETS + TAG_OCTETS);
+    const sealed = this.#sealed;
     sealed.writeUIntBE(issued % TIME_SPAN, 0, TIME_OCTETS);
     sealed.set(tag.subarray(0, TAG_OCTETS), TIME_OCTETS);
     return cookie + sealed.toString('base64url');

@@ -4,7 +4,7 @@
  */
 import type { Family } from '../../kernel/address.ts';
 import { userKey } from './allocation-table.ts';
-import { Groups } from './groups.ts';
+import { Tally } from './groups.ts';
 
 /** Milliseconds from the Allocate on: the 30 seconds of the RFC, and what its answer may take. */
 export const RESERVATION_LIFETIME = 40_000;
@@ -28,35 +28,35 @@ export interface Reservation {
 export class Reservations {
   /** All have the same lifetime, so the first made is the first to lapse. */
   readonly #byToken = new Map<string, Reservation>();
-  readonly #byUsername = new Groups<Reservation>();
-  readonly #byUser = new Groups<Reservation>();
-  readonly #byApp = new Groups<Reservation>();
-  readonly #bySource = new Groups<Reservation>();
+  readonly #usernames = new Tally();
+  readonly #users = new Tally();
+  readonly #apps = new Tally();
+  readonly #sources = new Tally();
 
   get size(): number {
     return this.#byToken.size;
   }
 
   ofUsername(username: string): number {
-    return this.#byUsername.of(username).size;
+    return this.#usernames.of(username);
   }
   ofUser(user: string): number {
-    return this.#byUser.of(user).size;
+    return this.#users.of(user);
   }
   ofApp(app: string): number {
-    return this.#byApp.of(app).size;
+    return this.#apps.of(app);
   }
   ofSource(source: string): number {
-    return this.#bySource.of(source).size;
+    return this.#sources.of(source);
   }
 
   add(reservation: Reservation): void {
     const { app, customId, source, token, username } = reservation;
     this.#byToken.set(token, reservation);
-    this.#byUsername.add(username, reservation);
-    this.#byUser.add(userKey(app, customId, username), reservation);
-    this.#byApp.add(app, reservation);
-    this.#bySource.add(source, reservation);
+    this.#usernames.add(username);
+    this.#users.add(userKey(app, customId, username));
+    this.#apps.add(app);
+    this.#sources.add(source);
   }
 
   /** The reservation behind a token, for the user it was given to and nobody else. */
@@ -69,11 +69,11 @@ export class Reservations {
 
   remove(reservation: Reservation): void {
     const { app, customId, source, token, username } = reservation;
-    this.#byToken.delete(token);
-    this.#byUsername.remove(username, reservation);
-    this.#byUser.remove(userKey(app, customId, username), reservation);
-    this.#byApp.remove(app, reservation);
-    this.#bySource.remove(source, reservation);
+    if (!this.#byToken.delete(token)) return;
+    this.#usernames.remove(username);
+    this.#users.remove(userKey(app, customId, username));
+    this.#apps.remove(app);
+    this.#sources.remove(source);
   }
 
   /** Forgets those that have lapsed. Costs nothing when none has. */

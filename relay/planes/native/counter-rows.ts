@@ -8,6 +8,7 @@ const DROP_ROWS = 256;
 export const ROW_BYTES = ROW_WORDS * 8;
 /** Where in a row its allocation's id stands, two words: they are 0 in a row that nobody has had yet. */
 const ID = 26;
+const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
 
 /** The first word of a row. */
 export function rowAt(row: Row): number {
@@ -25,8 +26,12 @@ export function idOf(words: BigUint64Array, first: number): AllocationId | undef
 
 /** Says whose the row is from now on. An id that is no UUID leaves it nobody's. */
 export function writeId(words: BigUint64Array, first: number, id: AllocationId): void {
-  const digits = Buffer.from(id.replaceAll('-', ''), 'hex');
-  const isUuid = digits.length === 16 && id.length === 36;
-  words[first + ID] = isUuid ? digits.readBigUInt64BE(0) : 0n;
-  words[first + ID + 1] = isUuid ? digits.readBigUInt64BE(8) : 0n;
+  const isUuid = UUID.test(id);
+  const digits = (from: number, to: number) => (isUuid ? Number.parseInt(id.slice(from, to), 16) : 0);
+  // In halves, the lower one first, as both sides read the words: no bigint is made of them.
+  const halves = new Uint32Array(words.buffer, words.byteOffset + (first + ID) * 8, 4);
+  halves[0] = digits(9, 13) * 0x1_0000 + digits(14, 18);
+  halves[1] = digits(0, 8);
+  halves[2] = digits(28, 36);
+  halves[3] = digits(19, 23) * 0x1_0000 + digits(24, 28);
 }

@@ -56,6 +56,8 @@ export type SendFrom = (listener: number, address: string, port: number, bytes: 
 export class EngineListener extends EngineSocket {
   readonly index: number;
   readonly #send: SendFrom;
+  /** Those to be told of, and the errno of each: all of one turn at once. */
+  #settled: { readonly sent: Sent; readonly errno: number }[] = [];
 
   constructor(index: number, local: Endpoint, bufferBytes: number, send: SendFrom) {
     super(local, { receive: bufferBytes, send: bufferBytes });
@@ -66,7 +68,14 @@ export class EngineListener extends EngineSocket {
   /** Leaves at once. A client that has its answer finds what it promises: its thread obeys what it was told before it reads on. */
   send(bytes: Buffer, address: string, port: number, sent: Sent): void {
     const errno = this.#send(this.index, address, port, bytes);
-    process.nextTick(sent, errno === 0 ? null : systemError(errno));
+    this.#settled.push({ sent, errno });
+    if (this.#settled.length === 1) process.nextTick(() => this.#tellSettled());
+  }
+
+  #tellSettled(): void {
+    const settled = this.#settled;
+    this.#settled = [];
+    for (const { sent, errno } of settled) sent(errno === 0 ? null : systemError(errno));
   }
 }
 

@@ -19,7 +19,7 @@ import { EngineBudgets, indexOf } from './engine-budgets.ts';
 import { EngineListener, EngineRelay, systemError } from './engine-sockets.ts';
 import { MappedCounters } from './mapped-counters.ts';
 import { MirroredAllocation, Neighbourhood } from './mirrored-allocation.ts';
-import { CommandWriter, readNotices, wideOctets } from './records.ts';
+import { CommandWriter, readNotices, WIDE_OCTETS, writeWide } from './records.ts';
 import type { Notice } from './records.ts';
 
 export interface NativeOffloadDeps {
@@ -65,6 +65,8 @@ export class NativeOffload implements Offload {
   readonly #neighbourhood: Neighbourhood;
   readonly #writer = new CommandWriter();
   readonly #drained = Buffer.alloc(DRAIN_BYTES);
+  /** The address of one call: memory that is new to the addon costs more than most calls. */
+  readonly #octets = Buffer.allocUnsafeSlow(WIDE_OCTETS);
   readonly #bySlot: (Resident | undefined)[] = [];
   readonly #apps = new Map<string, number>();
   #listeners: readonly EngineListener[] = [];
@@ -102,14 +104,14 @@ export class NativeOffload implements Offload {
   }
 
   listen(at: Endpoint): UdpSocket | Error {
-    const { error, port } = this.#addon.listen(this.#engine, wideOctets(at.address), at.port, familyOf(at.address));
+    const { error, port } = this.#addon.listen(this.#engine, this.#wide(at.address), at.port, familyOf(at.address));
     if (error !== 0) return systemError(error);
     const local = { address: at.address, port };
     const listener = new EngineListener(
       this.#listeners.length,
       local,
       this.#bufferBytes,
-      (index, address, port, bytes) => this.#addon.send(this.#engine, index, wideOctets(address), port, bytes),
+      (index, address, port, bytes) => this.#addon.send(this.#engine, index, this.#wide(address), port, bytes),
     );
     this.#listeners = [...this.#listeners, listener];
     return listener;
@@ -127,7 +129,7 @@ export class NativeOffload implements Offload {
   }
 
   bind(at: Endpoint): UdpSocket | Error {
-    const fd = this.#addon.bind(this.#engine, wideOctets(at.address), at.port, familyOf(at.address));
+    const fd = this.#addon.bind(this.#engine, this.#wide(at.address), at.port, familyOf(at.address));
     return fd >= 0 ? new EngineRelay(fd, at, this.#bufferBytes) : systemError(-fd);
   }
 
@@ -260,7 +262,11 @@ export class NativeOffload implements Offload {
   }
 
   #workerOf({ address, port }: Endpoint): number {
-    return this.#threads === 1 ? 0 : this.#addon.workerOf(this.#engine, wideOctets(address), port);
+    return this.#threads === 1 ? 0 : this.#addon.workerOf(this.#engine, this.#wide(address), port);
+  }
+
+  #wide(address: string): Uint8Array {
+    return writeWide(this.#octets, 0, address);
   }
 
   #tell(worker: number, record: Uint8Array): void {

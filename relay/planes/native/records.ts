@@ -20,7 +20,7 @@ const commandTypes = {
 
 const noticeTypes = { 1: 'datagram', 2: 'hop', 3: 'finished', 4: 'quota' } as const;
 
-/** Bytes are copies. */
+/** Bytes are views. */
 export type Notice =
   | { readonly type: 'datagram'; readonly listener: number; readonly from: Endpoint; readonly bytes: Buffer }
   | {
@@ -38,16 +38,19 @@ export interface PortSpan {
   readonly verdict: number;
 }
 
-/** An address as 16 octets, IPv4 mapped. */
-export function wideOctets(address: string): Uint8Array {
+/** Octets of an address as the engine takes it. */
+export const WIDE_OCTETS = 16;
+
+/** Writes an address as 16 octets, IPv4 mapped, and returns what it was written into. */
+export function writeWide(into: Uint8Array, at: number, address: string): Uint8Array {
   const octets = parseAddress(address);
   if (octets === undefined) throw new RangeError(`not an address: ${address}`);
-  if (octets.length === 16) return octets;
-  const wide = new Uint8Array(16);
-  wide[10] = 0xff;
-  wide[11] = 0xff;
-  wide.set(octets, 12);
-  return wide;
+  if (octets.length < WIDE_OCTETS) {
+    into.fill(0, at, at + 10);
+    into.fill(0xff, at + 10, at + 12);
+  }
+  into.set(octets, at + WIDE_OCTETS - octets.length);
+  return into;
 }
 
 const LARGEST = 1 << 17;
@@ -120,7 +123,7 @@ export class CommandWriter {
     this.#u32(slot);
     this.#u16(number);
     this.#u16(peer?.port ?? 0);
-    this.#octets(peer === undefined ? new Uint8Array(16) : wideOctets(peer.address));
+    this.#address(peer?.address ?? '::');
     this.#f64(deadline);
     return this.#end();
   }
@@ -129,7 +132,7 @@ export class CommandWriter {
     this.#begin(type);
     this.#u32(slot);
     this.#u32(own);
-    this.#octets(wideOctets(address));
+    this.#address(address);
     this.#f64(deadline);
     this.#u32(spans);
     this.#u32(0);
@@ -146,14 +149,14 @@ export class CommandWriter {
   }
 
   #endpoint({ address, port }: Endpoint): void {
-    this.#octets(wideOctets(address));
+    this.#address(address);
     this.#u16(port);
     this.#at += 6;
   }
 
-  #octets(octets: Uint8Array): void {
-    this.#bytes.set(octets, this.#at);
-    this.#at += octets.length;
+  #address(address: string): void {
+    writeWide(this.#bytes, this.#at, address);
+    this.#at += WIDE_OCTETS;
   }
 
   #u16(value: number): void {
@@ -172,8 +175,9 @@ export class CommandWriter {
   }
 }
 
-/** Hands over each record of one drain, `length` octets of what it was drained into. */
-export function readNotices(bytes: Buffer, length: number, heed: (notice: Notice) => void): void {
+/** Hands over each record of one drain: `length` octets of what it was drained into, copied once, as notices may be kept. */
+export function readNotices(drained: Buffer, length: number, heed: (notice: Notice) => void): void {
+  const bytes = Buffer.from(drained.subarray(0, length));
   for (let at = 0; at < length; at += bytes.readUInt32LE(at)) heed(noticeAt(bytes, at));
 }
 
@@ -182,18 +186,18 @@ function noticeAt(bytes: Buffer, at: number): Notice {
   const slot = bytes.readUInt32LE(at + 8);
   if (type === 'datagram') {
     const from = { address: addressAt(bytes, at + 16), port: bytes.readUInt16LE(at + 32) };
-    return { type, listener: slot, from, bytes: copyOf(bytes, at + 40, bytes.readUInt32LE(at + 12)) };
+    return { type, listener: slot, from, bytes: viewOf(bytes, at + 40, bytes.readUInt32LE(at + 12)) };
   }
   if (type === 'hop') {
     const family = bytes.readUInt16LE(at + 12) === 4 ? 4 : 6;
-    const payload = copyOf(bytes, at + 24, bytes.readUInt32LE(at + 16));
+    const payload = viewOf(bytes, at + 24, bytes.readUInt32LE(at + 16));
     return { type, slot, family, port: bytes.readUInt16LE(at + 14), payload };
   }
   return { type, slot };
 }
 
-function copyOf(bytes: Buffer, at: number, length: number): Buffer {
-  return Buffer.from(bytes.subarray(at, at + length));
+function viewOf(bytes: Buffer, at: number, length: number): Buffer {
+  return bytes.subarray(at, at + length);
 }
 
 /** Canonical text of 16 octets. */
