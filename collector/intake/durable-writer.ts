@@ -1,10 +1,14 @@
 /**
  * The writing side of the store for those who promise durability: rows go into ClickHouse, and while that is slow or away onto the
- * disk, from where they follow in order. As long as any of them waits, later ones queue behind.
+ * disk, from where they follow, those of each table in order. As long as any of them waits, later ones queue behind.
  *
- * An insert that was given up for slow, or whose answer was lost, may have arrived all the same, and a process killed between an
- * insert and its forgetting brings it again. Both are harmless: a row is known by its content, and replaces its twin.
+ * The disk takes rows faster than the store does. So that it grows shorter as soon as the store takes them again, however many ask,
+ * two rows leave it before one that came is acknowledged.
+ *
+ * An insert whose answer was lost may have arrived all the same, and a process killed between an insert and its forgetting brings it
+ * again. Both are harmless: a row is known by its content, and replaces its twin.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { TurnpikeError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
@@ -23,6 +27,12 @@ export interface DurableWriterOptions {
 
 /** Milliseconds that an insert may take before its rows go to the disk instead. */
 const SLOW_AFTER = 2_000;
+/** Milliseconds that an acknowledgement waits for the disk to grow shorter, at most. */
+const HOLD_FOR = 2_000;
+/** Rows that leave the disk for each that came. */
+const LEAVING = 2;
+/** Milliseconds that what the store was slow to take may be under way before it is brought a second time. */
+const LATE_AFTER = 30_000;
 /** Milliseconds between two attempts to bring the store what waits. */
 const RETRY_AFTER = 1_000;
 /** Rows of one insert from the disk. */
@@ -34,6 +44,11 @@ const isAway = (error: unknown): boolean =>
 export class DurableWriter implements StoreWriter {
   readonly #options: DurableWriterOptions;
   readonly #stopping = new AbortController();
+  /** Inserts that were slow, whose rows are on the disk meanwhile. */
+  readonly #late = new Set<Promise<void>>();
+  /** Those whose rows are on the disk, first come first served, and how many rows must leave it before. */
+  readonly #held = new Set<{ rows: number; readonly release: () => void }>();
+  #isAway = false;
   #following: Promise<void> | undefined;
 
   constructor(options: DurableWriterOptions) {
@@ -53,39 +68,98 @@ export class DurableWriter implements StoreWriter {
   async insert(table: TableName, rows: readonly Row[]): Promise<void> {
     if (rows.length === 0) return;
     const { metrics, spool } = this.#options;
-    if (spool.isEmpty && (await this.#arrives(table, rows))) return;
-    await spool.append(table, rows);
+    const inserted = spool.isEmpty ? this.#tryInsert(table, rows) : undefined;
+    if (inserted !== undefined && (await this.#isInTime(inserted, table, rows))) return;
+    const appended = spool.append(table, rows);
+    if (inserted !== undefined) this.#forgetWhenInserted(appended, inserted);
+    await appended;
     metrics.counter('turnpike_collector_spooled_rows_total').inc({ table }, rows.length);
     this.#follow();
+    await this.#hold(rows.length);
   }
 
   /** Leaves what waits on the disk to the next process. The spool is the caller's to close. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#releaseAll();
     await this.#following;
   }
 
-  /** Whether the store has them in good time. */
-  async #arrives(table: TableName, rows: readonly Row[]): Promise<boolean> {
-    const { log, sleep, store } = this.#options;
-    const arrived = new AbortController();
-    const inserted = store.insert(table, rows).then(
-      () => true,
-      (error: unknown) => {
-        if (isAway(error)) return false;
-        throw error;
-      },
-    );
-    const late = sleep(SLOW_AFTER, arrived.signal).then(() => undefined);
+  /** Whether the store has them; it does not while it is away. */
+  async #tryInsert(table: TableName, rows: readonly Row[]): Promise<boolean> {
+    try {
+      await this.#options.store.insert(table, rows);
+      this.#isAway = false;
+      return true;
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      this.#isAway = true;
+      return false;
+    }
+  }
+
+  async #isInTime(inserted: Promise<boolean>, table: TableName, rows: readonly Row[]): Promise<boolean> {
+    const { log, sleep } = this.#options;
+    const known = new AbortController();
+    const late = sleep(SLOW_AFTER, known.signal).then(() => undefined);
     try {
       const outcome = await Promise.race([inserted, late]);
       if (outcome !== undefined) return outcome;
     } finally {
-      arrived.abort();
+      known.abort();
     }
     log.warn({ table, rows: rows.length }, 'the store is slow; rows go to the disk');
-    inserted.catch((error: unknown) => log.error({ err: error, table }, 'the store refused rows that are on the disk'));
     return false;
+  }
+
+  /** Else the store, which is slow, would have all of it to do again. */
+  #forgetWhenInserted(appended: Promise<SpooledRows>, inserted: Promise<boolean>): void {
+    const { log, spool } = this.#options;
+    const forget = async () => {
+      if (!(await inserted) || this.#stopping.signal.aborted) return;
+      const entry = await appended;
+      await spool.settle([entry]);
+      this.#release(entry.rows.length);
+    };
+    const late = forget()
+      .catch((error: unknown) => log.error({ err: error }, 'rows that the store was slow to take are brought again'))
+      .finally(() => this.#late.delete(late));
+    this.#late.add(late);
+  }
+
+  /** Resolves when no slow insert is under way, or none is worth waiting for. */
+  async #lateAreOver(): Promise<void> {
+    if (this.#late.size === 0) return;
+    const over = new AbortController();
+    const enough = this.#options.sleep(LATE_AFTER, AbortSignal.any([over.signal, this.#stopping.signal]));
+    await Promise.race([Promise.all(this.#late), enough]);
+    over.abort();
+  }
+
+  /** Resolves when so many rows may be acknowledged: nobody waits for a store that is away. */
+  async #hold(rows: number): Promise<void> {
+    if (this.#isAway || this.#options.spool.isEmpty || this.#stopping.signal.aborted) return;
+    const done = new AbortController();
+    const held = { rows: rows * LEAVING, release: () => done.abort() };
+    this.#held.add(held);
+    await this.#options.sleep(HOLD_FOR, done.signal);
+    this.#held.delete(held);
+  }
+
+  /** So many rows have left the disk. */
+  #release(rows: number): void {
+    let left = rows;
+    for (const held of this.#held) {
+      const taken = Math.min(left, held.rows);
+      held.rows -= taken;
+      left -= taken;
+      if (held.rows === 0) held.release();
+      if (left === 0) return;
+    }
+  }
+
+  #releaseAll(): void {
+    for (const { release } of this.#held) release();
   }
 
   /** Brings the store what waits, until nothing does. */
@@ -102,13 +176,23 @@ export class DurableWriter implements StoreWriter {
     const { signal } = this.#stopping;
     while (!spool.isEmpty && !signal.aborted) {
       try {
-        await this.#bringOldest(spool.oldest(MAX_ROWS));
+        await this.#lateAreOver();
+        const entries = spool.oldest(MAX_ROWS);
+        if (entries.length === 0) {
+          await turn(); // they are on their way to the disk
+          continue;
+        }
+        await this.#bringOldest(entries);
+        this.#isAway = false;
         if (spool.isEmpty) log.info('the store has everything that waited on the disk');
       } catch (error) {
+        this.#isAway = true;
+        this.#releaseAll();
         if (!isAway(error)) log.error({ err: error }, 'rows on the disk cannot be brought to the store; trying again');
         await sleep(RETRY_AFTER, signal);
       }
     }
+    this.#releaseAll();
   }
 
   async #bringOldest(entries: readonly SpooledRows[]): Promise<void> {
@@ -121,6 +205,7 @@ export class DurableWriter implements StoreWriter {
         entries.flatMap(({ rows }) => rows),
       );
       await spool.settle(entries);
+      this.#release(entries.reduce((sum, { rows }) => sum + rows.length, 0));
     } catch (error) {
       if (isAway(error)) throw error;
       // One request's rows must not keep the others' waiting for ever.

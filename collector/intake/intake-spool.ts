@@ -20,6 +20,9 @@ import type { TableName } from '../store/tables.ts';
  */
 type EntryKey = [writer: string, number: number, table: TableName, rows: number, bytes: number, at: number];
 
+/** Entries that are looked through for those of one table. */
+const LOOK_AHEAD = 10_000;
+
 export interface SpooledRows {
   readonly key: EntryKey;
   readonly table: TableName;
@@ -87,7 +90,7 @@ export class IntakeSpool {
   }
 
   /** Resolves when the rows are on the disk. Rejects with TP_COLLECTOR_SPOOL_FULL when there is no room for them; none of them is kept. */
-  async append(table: TableName, rows: readonly Row[]): Promise<void> {
+  async append(table: TableName, rows: readonly Row[]): Promise<SpooledRows> {
     const text = JSON.stringify(rows, bigintAsString);
     const bytes = Buffer.byteLength(text);
     if (this.#bytes + bytes > this.#maxBytes) throw new TurnpikeError('TP_COLLECTOR_SPOOL_FULL');
@@ -102,27 +105,34 @@ export class IntakeSpool {
       this.#count(key, -1);
       throw error;
     }
+    return { key, table, rows };
   }
 
-  /** The oldest entries of one table that follow each other, up to so many rows, one entry at least; empty when nothing waits. */
+  /** The oldest entries of the table that has waited longest, up to so many rows, one entry at least; empty when none is on the disk. */
   oldest(maxRows: number): readonly SpooledRows[] {
     const found: SpooledRows[] = [];
     let size = 0;
-    for (const { key, value } of this.#waiting.getRange()) {
+    for (const key of this.#waiting.getKeys({ limit: LOOK_AHEAD })) {
       const [, , table, rows] = key;
-      if (found.length > 0 && (found[0]?.table !== table || size + rows > maxRows)) break;
-      found.push({ key, table, rows: JSON.parse(value) as Row[] });
+      if (table !== (found[0]?.table ?? table)) continue;
+      if (found.length > 0 && size + rows > maxRows) break;
+      found.push({ key, table, rows: JSON.parse(this.#waiting.get(key) ?? '[]') as Row[] });
       size += rows;
     }
     return found;
   }
 
-  /** Forgets what the store has. */
+  /** Forgets what the store has; what is forgotten already is no matter. */
   async settle(entries: readonly SpooledRows[]): Promise<void> {
+    const known: EntryKey[] = [];
     await this.#waiting.transaction(() => {
-      for (const { key } of entries) void this.#waiting.remove(key);
+      for (const { key } of entries) {
+        if (!this.#waiting.doesExist(key)) continue;
+        known.push(key);
+        void this.#waiting.remove(key);
+      }
     });
-    for (const { key } of entries) this.#count(key, -1);
+    for (const key of known) this.#count(key, -1);
   }
 
   /** Sets aside what the store will never take, with its reason. */

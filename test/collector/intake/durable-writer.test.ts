@@ -21,26 +21,26 @@ class Scene {
   readonly metrics = new Metrics();
   readonly writer: DurableWriter;
   readonly spool: IntakeSpool;
-  readonly #pauses = new Set<() => void>();
+  readonly #pauses = new Map<() => void, number>();
 
   constructor(spool: IntakeSpool) {
     this.spool = spool;
-    const sleep = (_milliseconds: number, signal: AbortSignal) =>
+    const sleep = (milliseconds: number, signal: AbortSignal) =>
       new Promise<void>((resolve) => {
         const end = () => {
           this.#pauses.delete(end);
           resolve();
         };
         if (signal.aborted) resolve();
-        else this.#pauses.add(end);
+        else this.#pauses.set(end, milliseconds);
         signal.addEventListener('abort', end, { once: true });
       });
     this.writer = new DurableWriter({ store: this.store, spool, log: silentLog, metrics: this.metrics, sleep });
   }
 
-  /** All that wait for time to pass go on. */
-  pass(): void {
-    for (const end of this.#pauses) end();
+  /** All that wait for no more time than this to pass go on. */
+  pass(most = 2_000): void {
+    for (const [end, milliseconds] of this.#pauses) if (milliseconds <= most) end();
   }
 
   /** Until the store has everything. */
@@ -63,6 +63,27 @@ function scene(maxBytes?: number): Scene & { readonly temporary: TemporarySpool 
   return Object.assign(new Scene(temporary.spool), { temporary });
 }
 
+/** From now on its inserts take until this is called. */
+function slow(store: FakeWriter): () => void {
+  let release: () => void = () => undefined;
+  store.gate = new Promise((resolve) => {
+    release = resolve;
+  });
+  return release;
+}
+
+/** Until so many rows are on the disk, and whoever waits for time to pass has. */
+async function onDisk(all: Scene, rows: number): Promise<void> {
+  await expect
+    .poll(() => {
+      all.pass();
+      return all.spool.rows;
+    })
+    .toBe(rows);
+  await setImmediate();
+  all.pass();
+}
+
 const byName = (one: unknown, other: unknown) => String(one).localeCompare(String(other));
 const ids = (rows: readonly Row[]) => rows.map(({ call_id: id }) => id);
 
@@ -75,7 +96,7 @@ describe('rows on their way to the store', () => {
     await writer.stop();
   });
 
-  it('go to the disk while it is away, later ones behind them, and follow in order when it is back', async () => {
+  it('go to the disk while it is away, later ones behind them, and follow table by table when it is back', async () => {
     const all = scene();
     const { spool, store, writer } = all;
     store.fault = () => away;
@@ -88,33 +109,73 @@ describe('rows on their way to the store', () => {
     await writer.insert('call_events', [row(5)]);
     await all.drained();
     expect(store.inserts.map(({ table, rows }) => [table, ids(rows)])).toEqual([
-      ['call_events', ['call-1', 'call-2', 'call-3']],
+      ['call_events', ['call-1', 'call-2', 'call-3', 'call-5']],
       ['stream_intervals', ['call-4']],
-      ['call_events', ['call-5']],
     ]);
     await writer.insert('call_events', [row(6)]);
     expect(ids(store.rowsOf('call_events'))).toContain('call-6');
     await writer.stop();
   });
 
-  it('go to the disk when it is slow, and a second time to the store, which knows them', async () => {
+  it('go to the disk when it is slow, and are forgotten there when it has taken them after all', async () => {
     const all = scene();
     const { store, writer } = all;
-    let release: () => void = () => undefined;
-    store.gate = new Promise((resolve) => {
-      release = resolve;
-    });
+    const release = slow(store);
     const written = writer.insert('call_events', [row(1)]);
-    await expect
-      .poll(() => {
-        all.pass();
-        return all.spool.rows;
-      })
-      .toBe(1);
+    await onDisk(all, 1);
     await written;
     release();
     await all.drained();
+    expect(ids(store.rowsOf('call_events'))).toEqual(['call-1']);
+    await writer.stop();
+  });
+
+  it('are brought a second time to a store that was slow and does not answer, which knows them', async () => {
+    const all = scene();
+    const { store, writer } = all;
+    const release = slow(store);
+    await Promise.all([writer.insert('call_events', [row(1)]), onDisk(all, 1)]);
+    store.gate = Promise.resolve();
+    all.pass(30_000);
+    await all.drained();
+    release();
+    await setImmediate();
     expect(ids(store.rowsOf('call_events'))).toEqual(['call-1', 'call-1']);
+    expect([all.spool.rows, all.spool.bytes]).toEqual([0, 0]);
+    await writer.stop();
+  });
+
+  it('are acknowledged on the disk when twice as many have left it, while the store takes them', async () => {
+    const all = scene();
+    const { store, writer } = all;
+    const release = slow(store);
+    await Promise.all([writer.insert('call_events', [row(1)]), onDisk(all, 1)]);
+    const acknowledged: number[] = [];
+    const writing = [4, 5].map(async (id) => {
+      await writer.insert('stream_intervals', [row(id)]);
+      acknowledged.push(id);
+    });
+    await expect.poll(() => all.spool.rows).toBe(3);
+    expect(acknowledged).toEqual([]);
+    release();
+    await Promise.all(writing);
+    expect(all.spool.isEmpty).toBe(true);
+    await writer.stop();
+  });
+
+  it('are acknowledged at once while it is away, and before long when it hangs', async () => {
+    const all = scene();
+    const { store, writer } = all;
+    store.fault = () => away;
+    await writer.insert('call_events', [row(1)]);
+    await writer.insert('call_events', [row(2)]);
+    const release = slow(store);
+    store.fault = () => undefined;
+    await Promise.all([writer.insert('call_events', [row(3)]), onDisk(all, 3)]);
+    expect(store.inserts).toEqual([]);
+    release();
+    await all.drained();
+    expect(ids(store.rowsOf('call_events'))).toEqual(['call-1', 'call-2', 'call-3']);
     await writer.stop();
   });
 
