@@ -67,7 +67,7 @@ export class ForwardingTable {
     if (sibling === undefined) clients.set(address, port, allocation);
     else sibling.sibling = allocation;
     this.#byRelayed.set(relayed.address, relayed.port, allocation);
-    this.#byRelayed.set(relay.local.address, relay.local.port, allocation);
+    if (relay.local.address !== relayed.address) this.#byRelayed.set(relay.local.address, relay.local.port, allocation);
   }
 
   /** No packet finds the allocation any more; its id is known until `forget`. */
