@@ -2,8 +2,8 @@
  * The writing side of the store for those who promise durability: rows go into ClickHouse, and while that is slow or away onto the
  * disk, from where they follow, those of each table in order. As long as any of them waits, later ones queue behind.
  *
- * The disk takes rows faster than the store does. So that it grows shorter as soon as the store takes them again, however many ask,
- * two rows leave it before one that came is acknowledged.
+ * The disk takes rows faster than the store does. So that it does not fill while the store takes them again, however many ask, senders
+ * are slowed down from half of it on: two rows leave it before one that came is acknowledged.
  *
  * An insert whose answer was lost may have arrived all the same, and a process killed between an insert and its forgetting brings it
  * again. Both are harmless: a row is known by its content, and replaces its twin.
@@ -27,8 +27,9 @@ export interface DurableWriterOptions {
 
 /** Milliseconds that an insert may take before its rows go to the disk instead. */
 const SLOW_AFTER = 2_000;
-/** Milliseconds that an acknowledgement waits for the disk to grow shorter, at most. */
-const HOLD_FOR = 2_000;
+/** How full the disk is when acknowledgements begin to wait for it to grow shorter, and how long they do when it is full, milliseconds. */
+const HOLD_FROM = 0.5;
+const HOLD_MOST = 2_000;
 /** Rows that leave the disk for each that came. */
 const LEAVING = 2;
 /** Milliseconds that what the store was slow to take may be under way before it is brought a second time. */
@@ -138,11 +139,13 @@ export class DurableWriter implements StoreWriter {
 
   /** Resolves when so many rows may be acknowledged: nobody waits for a store that is away. */
   async #hold(rows: number): Promise<void> {
-    if (this.#isAway || this.#options.spool.isEmpty || this.#stopping.signal.aborted) return;
+    const { sleep, spool } = this.#options;
+    const share = (spool.fill - HOLD_FROM) / (1 - HOLD_FROM);
+    if (this.#isAway || share <= 0 || this.#stopping.signal.aborted) return;
     const done = new AbortController();
     const held = { rows: rows * LEAVING, release: () => done.abort() };
     this.#held.add(held);
-    await this.#options.sleep(HOLD_FOR, done.signal);
+    await sleep(share * HOLD_MOST, done.signal);
     this.#held.delete(held);
   }
 

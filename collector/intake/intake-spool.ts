@@ -74,6 +74,11 @@ export class IntakeSpool {
     return this.#bytes;
   }
 
+  /** Of what it may hold, from 0 to 1. */
+  get fill(): number {
+    return this.#bytes / this.#maxBytes;
+  }
+
   get hasRoom(): boolean {
     return this.#bytes < this.#maxBytes;
   }
