@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { openStore } from '../../collector/store/clickhouse.ts';
 import { adminEndpoint, readConnection } from '../../collector/store/embedded/connection.ts';
 import type { Store } from '../../collector/store/store.ts';
+import { freeTurnPort } from '../../cli/free-port.ts';
 import { silentLog } from '../../kernel/log.ts';
 import { requirePart } from '../system-parts.ts';
 import { launchChromium } from './chromium.ts';
@@ -60,6 +61,7 @@ class Watch {
 
 chromium.describe('a service whose parts are killed in the middle of a call', () => {
   let service: Service;
+  let env: Readonly<Record<string, string>>;
   let browser: Browser;
   let page: Page;
   let store: Store;
@@ -80,7 +82,10 @@ chromium.describe('a service whose parts are killed in the middle of a call', ()
 
   beforeAll(async () => {
     acknowledged = [];
-    service = await startService();
+    // Over UDP alone: what comes over TCP cannot outlive its connection, and a browser under load may begin there.
+    const turnPort = await freeTurnPort(['127.0.0.1']);
+    env = { TURNPIKE_TURN_URLS: `turn:127.0.0.1:${turnPort}?transport=udp` };
+    service = await startService({ turnPort, env });
     store = openStore({
       endpoint: async () => adminEndpoint((await readConnection(`${service.data}/clickhouse`))!),
       log: silentLog,
@@ -176,7 +181,7 @@ chromium.describe('a service whose parts are killed in the middle of a call', ()
       process.kill(pid, 'SIGKILL');
     await watch.stop();
     const url = new URL(service.url);
-    service = await startService({ data: service.data, port: Number(url.port), turnPort: service.turnPort });
+    service = await startService({ data: service.data, port: Number(url.port), turnPort: service.turnPort, env });
     const counted = watch.secondBefore(killed) - bytesOfEarlierCalls;
     expect(counted).toBeGreaterThan(0n);
     await until(
